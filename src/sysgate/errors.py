@@ -1,0 +1,85 @@
+"""What can go wrong, each with its own type, all under SysgateError."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.call import Call
+
+
+class SysgateError(Exception):
+    """Anything sysgate refuses or fails at."""
+
+
+class PolicyError(SysgateError):
+    """A policy that is wrong, said so that it can be put right.
+
+    file, line, column: where (line and column from 1; None where there is no place in a text).
+    message: what is wrong. hint: what to do, "" if nothing helps. source: the line of text;
+    width: how many characters of it the caret underlines.
+    errors: every mistake of the text in file order, this one first. `str()` shows them all.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str = "",
+        source: str = "",
+        width: int = 1,
+        errors: Sequence[PolicyError] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.source, self.width = message, hint, source, width
+        self.file, self.line, self.column = file, line, column
+        self.errors: tuple[PolicyError, ...] = tuple(errors) or (self,)
+
+    def __str__(self) -> str:
+        return "\n".join(error._shown() for error in self.errors)
+
+    def _shown(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        lines = [f"{where}: {self.message}" if where else self.message]
+        if self.source and self.column is not None:
+            before = self.source[: self.column - 1]
+            # Tabs stay tabs, so that the caret stands under its word at any tab width.
+            pad = "".join(c if c == "\t" else " " for c in before)
+            lines += [f"    {self.source}", f"    {pad}{'^' * max(1, self.width)}"]
+        if self.hint:
+            lines.append(f"    {self.hint}")
+        return "\n".join(lines)
+
+
+class CompileError(SysgateError):
+    """A policy that cannot become a program for the architectures asked for."""
+
+
+class BpfError(SysgateError):
+    """Bytes that are no seccomp-BPF program: the kernel would refuse them."""
+
+
+class ProofError(SysgateError):
+    """A program that does not mean what its policy says.
+
+    counterexample: a Call on which the two differ.
+    """
+
+    def __init__(self, message: str, counterexample: Call) -> None:
+        super().__init__(message)
+        self.counterexample = counterexample
+
+
+class KernelError(SysgateError, OSError):
+    """The kernel said no. errno: its error number; str() says what was asked and why it failed."""
+
+    def __init__(self, errno: int, message: str) -> None:
+        OSError.__init__(self, errno, message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
