@@ -1,0 +1,1 @@
+"""What Linux is, as data: architectures, calls, arguments, constants, groups, ages and risks (docs/facts.md)."""

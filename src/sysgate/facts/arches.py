@@ -1,0 +1,101 @@
+"""The architectures sysgate knows: how each numbers, counts bits and calls itself."""
+
+from __future__ import annotations
+
+import sys
+from os import uname
+
+from sysgate.facts import table
+from sysgate.value import Value
+
+
+class Arch(Value):
+    """One ABI of Linux.
+
+    audit_name, audit: its AUDIT_ARCH constant, the value in `seccomp_data.arch` (x86_64 and x32 share one).
+    word_bits: size of long and of pointers; register_bits: of a register that carries an argument.
+    nr_base: added to the numbers of its table; nr_flag: a bit set in all of them.
+    machine: what `uname -m` says. abi: data model, for people. pair64: how a 64-bit value is split over registers.
+    libseccomp, oci: its names there. quirks: what is surprising about it, for people.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    audit_name: str
+    audit: int
+    word_bits: int
+    register_bits: int
+    big_endian: bool
+    nr_base: int
+    nr_flag: int
+    machine: str
+    abi: str
+    pair64: str
+    libseccomp: str
+    oci: str
+    quirks: str
+
+
+def _parse(fields: list[str]) -> Arch:
+    name, aliases, audit_name, audit, word, register, endian, base, flag, *rest = fields
+    return Arch(
+        name,
+        tuple(aliases.split(",")),
+        audit_name,
+        int(audit, 16),
+        int(word),
+        int(register),
+        endian == "big",
+        int(base),
+        int(flag or "0", 16),
+        *rest,
+    )
+
+
+_KNOWN = {arch.name: arch for arch in map(_parse, table.rows("arches"))}
+_ALIASES = {alias: arch for arch in _KNOWN.values() for alias in arch.aliases}
+
+ARCHES: tuple[str, ...] = tuple(_KNOWN)
+"""Names in the order of the tables."""
+
+
+def arch(name: str) -> Arch | None:
+    """The architecture of that name or alias; None where there is none."""
+    return _KNOWN.get(name) or _ALIASES.get(name)
+
+
+def by_audit(audit: int) -> tuple[Arch, ...]:
+    """The architectures that `seccomp_data.arch` calls `audit`: none, one, or x86_64 and x32."""
+    return tuple(known for known in _KNOWN.values() if known.audit == audit)
+
+
+def letter(name: str) -> str:
+    """The letter that stands for an architecture in the data files. name: one of ARCHES."""
+    return chr(ord("a") + ARCHES.index(name))
+
+
+def lettered(letters: str) -> tuple[str, ...]:
+    """The architectures behind letters of the data files, in table order."""
+    return tuple(ARCHES[ord(each) - ord("a")] for each in letters)
+
+
+# uname's machine → the ABI of a 64-bit and of a 32-bit process there. uname alone will not do: a 32-bit process on a
+# 64-bit kernel sees the kernel's machine, and `setarch i686` shows a 64-bit process a 32-bit one.
+_MACHINES = {
+    "x86_64": ("x86_64", "i386"),
+    "aarch64": ("aarch64", "arm"),
+    "mips64": ("mips64el", "mipsel"),
+    "mips": ("mips64el", "mipsel"),
+}
+
+
+def native() -> Arch | None:
+    """The architecture this process runs on; None where the tables lack it."""
+    machine = uname().machine
+    if machine in {"i386", "i486", "i586", "i686"}:
+        machine = "x86_64"
+    elif machine.startswith("armv"):
+        machine = "aarch64"
+    wide, narrow = _MACHINES.get(machine, (machine, ""))
+    found = _KNOWN.get(wide if sys.maxsize > 1 << 32 else narrow)
+    return found if found and found.big_endian == (sys.byteorder == "big") else None

@@ -1,0 +1,110 @@
+"""Named constants: the kernel's own values on each architecture, and which argument takes which."""
+
+from __future__ import annotations
+
+from sysgate.facts import table
+from sysgate.facts.arches import ARCHES, letter
+from sysgate.value import Value
+
+
+class Family(Value):
+    """Constants an argument takes, all of one kind.
+
+    families: names to give to `members`; empty for form "zero". form: "flags" (a bit mask), "enum" (one value),
+    "enum+flags" (one value with flag bits or-ed in) or "zero" (reserved, must be 0).
+    when: the condition on other arguments under which it takes them, as the tables word it; "" is always.
+    """
+
+    families: tuple[str, ...]
+    form: str
+    when: str
+
+    @property
+    def conditions(self) -> tuple[tuple[str, str], ...]:
+        """The alternatives of `when` as (argument, constant): one must be equal. Empty where `when` is none such."""
+        pairs = [part.partition("(")[0].split("==") for part in self.when.split("||")]
+        if not all(len(pair) == 2 and pair[0].isidentifier() and pair[1].isidentifier() for pair in pairs):
+            return ()
+        return tuple((argument, constant) for argument, constant in pairs)
+
+
+def value(name: str, arch: str) -> int | None:
+    """A constant's value on an architecture; None where that lacks it, or nobody has it.
+
+    Kernel values, not those of a C library (O_LARGEFILE is not 0). ioctl requests are unsigned 32-bit numbers.
+    """
+    if arch not in ARCHES:
+        return None
+    found = table.row(f"constants_{arch}", name) or table.row("constants", name)
+    if found:
+        return None if found[1] == "-" else int(found[1])
+    request = table.row("ioctls", name)
+    return _request(request, letter(arch)) if request else None
+
+
+def _request(fields: list[str], here: str) -> int | None:
+    spelled = fields[1]
+    for exception in fields[2].split():
+        letters, _, other = exception.partition("=")
+        if here in letters:
+            spelled = other
+    return None if spelled == "-" else int(spelled, 16)
+
+
+def exists(name: str) -> bool:
+    """Whether some architecture has a constant or ioctl request of this name."""
+    return bool(table.row("constants", name) or table.row("ioctls", name))
+
+
+def families(call: str, argument: str) -> tuple[Family, ...]:
+    """What an argument of a call takes, in table order; empty where the tables know no constants for it."""
+    return tuple(
+        Family(tuple(names.split(",")) if names else (), form, when)
+        for _, taking, names, form, when in table.rows_of("arguments", call)
+        if taking == argument
+    )
+
+
+def kind(family: str) -> str | None:
+    """ "flags" or "enum"; None for an unknown family."""
+    found = table.row("families", family)
+    return found[1] if found else None
+
+
+def members(family: str, arch: str) -> dict[str, int]:
+    """Name → value of a family on an architecture, sorted by name; empty for a family nobody knows."""
+    found = table.row("families", family)
+    names = found[2].split() if found else []
+    values = ((name, value(name, arch)) for name in names)
+    return {name: known for name, known in values if known is not None}
+
+
+def families_with(name: str) -> tuple[str, ...]:
+    """The families that list a constant, sorted."""
+    return tuple(family for family, _, names in table.rows("families") if name in names.split())
+
+
+def header(name: str) -> str | None:
+    """The kernel header that defines an ioctl request; None for other names."""
+    found = table.row("ioctls", name)
+    return found[3] if found else None
+
+
+def ioctl_names(arch: str, request: int) -> tuple[str, ...]:
+    """Every name an architecture has for an ioctl request number, sorted. request: unsigned 32 bits."""
+    if arch not in ARCHES:
+        return ()
+    here, spelled, body, found = letter(arch), f"0x{request & 0xFFFF_FFFF:08x}", table.text("ioctls"), []
+    at = body.find(spelled)
+    while at >= 0:
+        start, end = body.rfind("\n", 0, at) + 1, body.index("\n", at)
+        fields = body[start:end].split("\t")
+        if _request(fields, here) == request & 0xFFFF_FFFF:
+            found.append(fields[0])
+        at = body.find(spelled, end)
+    return tuple(found)
+
+
+def spellings() -> tuple[str, ...]:
+    """Every constant and ioctl request of any architecture, sorted: what to suggest a nearest spelling from."""
+    return tuple(sorted(fields[0] for file in ("constants", "ioctls") for fields in table.rows(file)))
