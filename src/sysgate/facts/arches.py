@@ -52,21 +52,26 @@ def _parse(fields: list[str]) -> Arch:
     )
 
 
-_KNOWN = {arch.name: arch for arch in map(_parse, table.rows("arches"))}
-_ALIASES = {alias: arch for arch in _KNOWN.values() for alias in arch.aliases}
+_FIELDS = {fields[0]: fields for fields in table.rows("arches")}
+_KNOWN: dict[str, Arch] = {}
 
-ARCHES: tuple[str, ...] = tuple(_KNOWN)
+ARCHES: tuple[str, ...] = tuple(_FIELDS)
 """Names in the order of the tables."""
 
 
 def arch(name: str) -> Arch | None:
     """The architecture of that name or alias; None where there is none."""
-    return _KNOWN.get(name) or _ALIASES.get(name)
+    if name not in _KNOWN:
+        for fields in _FIELDS.values():
+            if name == fields[0] or name in fields[1].split(","):
+                _KNOWN[name] = _parse(fields)
+                break
+    return _KNOWN.get(name)
 
 
 def by_audit(audit: int) -> tuple[Arch, ...]:
     """The architectures that `seccomp_data.arch` calls `audit`: none, one, or x86_64 and x32."""
-    return tuple(known for known in _KNOWN.values() if known.audit == audit)
+    return tuple(known for known in map(_parse, _FIELDS.values()) if known.audit == audit)
 
 
 def letter(name: str) -> str:
@@ -97,5 +102,5 @@ def native() -> Arch | None:
     elif machine.startswith("armv"):
         machine = "aarch64"
     wide, narrow = _MACHINES.get(machine, (machine, ""))
-    found = _KNOWN.get(wide if sys.maxsize > 1 << 32 else narrow)
+    found = arch(wide if sys.maxsize > 1 << 32 else narrow)
     return found if found and found.big_endian == (sys.byteorder == "big") else None

@@ -19,7 +19,8 @@ _read: dict[str, str] = {}
 def text(file: str) -> str:
     """The rows of data/`file`.txt, without the header, each ended by a newline."""
     if file not in _read:
-        with open(f"{_FOLDER}{file}.txt", encoding="ascii") as opened:
+        # UTF-8, of which ASCII is a part: its codec is in memory since Python started, that of ASCII is not.
+        with open(f"{_FOLDER}{file}.txt", encoding="utf-8") as opened:
             opened.readline()
             _read[file] = opened.read()
     return _read[file]
