@@ -1,0 +1,336 @@
+"""Typed rules → decision diagrams over 32-bit words.
+
+The compiler's own reading of what a term, a comparison and a rule mean (DESIGN, "Arguments"): in words and
+intervals of unsigned numbers, apart from policy/meaning's integers and the prover's sets on purpose.
+"""
+
+from __future__ import annotations
+
+from sysgate.action import Action
+from sysgate.compiler.diagram import FULL, LEAF, Diagram, Order, low
+from sysgate.policy.ruleset import All, Among, Any, Compare, Constant, Not, Shares
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sysgate.policy.ruleset import Bound, Expr, Term
+
+    Spans = list[tuple[int, int]]
+    # What a literal looks at: low word and its mask, high word (or None) and its mask.
+    Looks = tuple[int, int, int | None, int]
+
+# More variables than this on one call and no diagram is tried: it would be as deep, and hardly ever small.
+MAX_VARIABLES = 64
+
+
+def looks(term: Term, mask: int | None) -> Looks:
+    """The halves that a term lies in, and which of their bits count. mask: further to the term's own; None for none."""
+    counted = (1 << term.bits) - 1
+    for each in (term.mask, mask):
+        if each is not None:
+            counted &= each
+    first, last = term.regs[0], term.regs[-1]
+    if term.bits <= 32:
+        return low(first), counted, None, 0
+    high = low(last) if len(term.regs) == 2 else low(first) + 1
+    return low(first), counted & FULL, high, counted >> 32
+
+
+def spans(literal: Compare | Among) -> Spans:
+    """The values, as unsigned numbers of the term's width, for which a literal holds; sorted, apart."""
+    term = literal.term
+    top = (1 << term.bits) - 1
+    signed = term.signed and term.mask is None
+
+    def point(value: int) -> Spans:
+        return [(value & top, value & top)] if -(top + 1) // 2 <= value <= top else []
+
+    def integer(value: int) -> int:
+        # A masked value is unsigned; there a negative constant stands for its bits.
+        return value & top if term.mask is not None and -(top + 1) // 2 <= value < 0 else value
+
+    def between(start: int | None, end: int | None) -> Spans:
+        least, most = (-(top + 1) // 2, top // 2) if signed else (0, top)
+        start = least if start is None else max(integer(start), least)
+        end = most if end is None else min(integer(end), most)
+        if start > end:
+            return []
+        if start >= 0:
+            return [(start, end)]
+        if end < 0:
+            return [(start & top, end & top)]
+        return [(0, end), (start & top, top)]
+
+    if isinstance(literal, Among):
+        return union(
+            span for start, end in literal.items for span in (point(start) if end is None else between(start, end))
+        )
+    op, value = literal.op, literal.value
+    if op == "==":
+        return point(value)
+    if op == "!=":
+        return complement(point(value), top)
+    if op in ("<", "<="):
+        return between(None, integer(value) - (op == "<"))
+    return between(integer(value) + (op == ">"), None)
+
+
+def union(parts: Iterable[tuple[int, int]]) -> Spans:
+    """The spans that cover what any of the parts covers."""
+    joined: Spans = []
+    for start, end in sorted(parts):
+        if joined and start <= joined[-1][1] + 1:
+            if end > joined[-1][1]:
+                joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def complement(parts: Spans, top: int) -> Spans:
+    """What lies between 0 and top and in none of the spans."""
+    rest: Spans = []
+    free = 0
+    for start, end in parts:
+        if start > free:
+            rest.append((free, start - 1))
+        free = end + 1
+    if free <= top:
+        rest.append((free, top))
+    return rest
+
+
+def rectangles(parts: Spans) -> list[tuple[int, int, int, int]]:
+    """64-bit spans as (least high half, most, least low half, most)."""
+    made = []
+    for start, end in parts:
+        first, last = start >> 32, end >> 32
+        if first == last:
+            made.append((first, first, start & FULL, end & FULL))
+            continue
+        if start & FULL:
+            made.append((first, first, start & FULL, FULL))
+            first += 1
+        if end & FULL != FULL:
+            made.append((last, last, 0, end & FULL))
+            last -= 1
+        if first <= last:
+            made.append((first, last, 0, FULL))
+    return made
+
+
+class Lowering:
+    """Lowers the rules of one call number into a diagram store, looking at words in one order."""
+
+    def __init__(self, diagram: Diagram, order: Order) -> None:
+        self.diagram, self.order = diagram, order
+        self.true, self.false = diagram.leaf(True), diagram.leaf(False)
+        self._and: dict[tuple[int, int], int] = {}
+        self._or: dict[tuple[int, int], int] = {}
+        self._flip: dict[int, int] = {}
+        self._first: dict[tuple[int, int], int] = {}
+        self._strict: dict[tuple[int, int], int] = {}
+        self._nothing = diagram.leaf(None)
+
+    # Conditions: diagrams with leaves True and False.
+
+    def condition(self, expr: Expr) -> int:
+        """The diagram that is True where the expression holds."""
+        if isinstance(expr, Not):
+            return self.diagram.replace(self.condition(expr.inner), self._flipped, self._flip)
+        if isinstance(expr, Constant):
+            return self.true if expr.holds else self.false
+        if isinstance(expr, (Any, All)):
+            conditions = [
+                self.literal(where, held) if where else self.condition(part) for where, held, part in grouped(expr)
+            ]
+            if isinstance(expr, Any):
+                return self._balanced(conditions, self._either, self._or, self.false)
+            return self._balanced(conditions, self._both, self._and, self.true)
+        return self.literal(*read(expr))
+
+    def literal(self, where: Looks, held: Spans) -> int:
+        """The diagram that is True where the value at a place lies in the spans."""
+        low_word, low_mask, high_word, high_mask = where
+        if high_word is None:
+            return self._word(low_word, low_mask, held)
+        parts = rectangles(held)
+        ranks = self.order.rank((low_word, low_mask, (), ())), self.order.rank((high_word, high_mask, (), ()))
+        if ranks[0] > ranks[1]:
+            return self._plane(high_word, high_mask, low_word, low_mask, parts)
+        turned = [(left, right, bottom, top) for bottom, top, left, right in parts]
+        return self._plane(low_word, low_mask, high_word, high_mask, turned)
+
+    def _word(self, word: int, mask: int, held: Spans) -> int:
+        if not held:
+            return self.false
+        if mask == 0:
+            return self.true if held[0][0] == 0 else self.false
+        cuts: list[int] = []
+        kids = [self.false]
+        for start, end in held:
+            if start == 0:
+                kids = [self.true]
+            else:
+                cuts.append(start)
+                kids.append(self.true)
+            if end < FULL:
+                cuts.append(end + 1)
+                kids.append(self.false)
+        return self.diagram.make(word, mask, cuts, kids)
+
+    def _plane(self, word: int, mask: int, other: int, other_mask: int, parts: list[tuple[int, int, int, int]]) -> int:
+        # Rectangles (word's least and most, other's least and most): sweep along the word that comes first.
+        starts = sorted(parts)
+        edges = sorted({edge for part in parts for edge in (part[0], part[1] + 1)} | {0})
+        if mask == 0:
+            edges = [0]
+        active: list[tuple[int, int, int, int]] = []
+        kids: list[int] = []
+        at = 0
+        for edge in edges:
+            if edge > FULL:
+                break
+            active = [part for part in active if part[1] >= edge]
+            while at < len(starts) and starts[at][0] <= edge:
+                active.append(starts[at])
+                at += 1
+            kids.append(self._word(other, other_mask, union((part[2], part[3]) for part in active)))
+        return self.diagram.make(word, mask, edges[1 : len(kids)], kids) if mask else kids[0]
+
+    def _balanced(
+        self,
+        parts: list[int],
+        combine: Callable[[int, int], int | None],
+        memo: dict[tuple[int, int], int],
+        nothing: int,
+    ) -> int:
+        # Halves of halves: n parts that hardly touch join in n log n steps, not n².
+        while len(parts) > 1:
+            joined = [
+                self.diagram.apply(self.order, parts[at], parts[at + 1], combine, memo)
+                for at in range(0, len(parts) - 1, 2)
+            ]
+            parts = joined + parts[2 * len(joined) :]
+        return parts[0] if parts else nothing
+
+    def _both(self, one: int, two: int) -> int | None:
+        if one == self.false or two == self.false:
+            return self.false
+        if one == self.true or one == two:
+            return two
+        return one if two == self.true else None
+
+    def _either(self, one: int, two: int) -> int | None:
+        if one == self.true or two == self.true:
+            return self.true
+        if one == self.false or one == two:
+            return two
+        return one if two == self.false else None
+
+    def _flipped(self, index: int) -> int | None:
+        return self.false if index == self.true else self.true if index == self.false else None
+
+    # Rules: diagrams whose leaves are Actions.
+
+    def rules(self, rules: Sequence[Bound]) -> int:
+        """The diagram of the strictest of all rules' answers, of equals the later. Raises Overflow."""
+        return self._balanced([self._bound(rule) for rule in rules], self._stricter, self._strict, self._nothing)
+
+    def _bound(self, rule: Bound) -> int:
+        parts = []
+        at = 0
+        while at < len(rule.cases):
+            action = rule.cases[at][1]
+            run = at
+            while run < len(rule.cases) and rule.cases[run][1] == action:
+                run += 1
+            condition = self.condition(Any(tuple(expr for expr, _ in rule.cases[at:run])))
+            yes = self.diagram.leaf(action)
+            leaves = {self.true: yes, self.false: self._nothing}
+            parts.append(self.diagram.replace(condition, leaves.get, {}))
+            at = run
+        parts.append(self.diagram.leaf(rule.otherwise))
+        return self._balanced(parts, self._earlier, self._first, self._nothing)
+
+    def _earlier(self, one: int, two: int) -> int | None:
+        if one == self._nothing or one == two:
+            return two
+        return one if two == self._nothing or self.diagram.nodes[one][0] == LEAF else None
+
+    def _stricter(self, one: int, two: int) -> int | None:
+        if one == two:
+            return two
+        first, second = (self.diagram.nodes[index][0] == LEAF for index in (one, two))
+        if not (first and second):
+            return None
+        left, right = self.diagram.value(one), self.diagram.value(two)
+        assert isinstance(left, Action)
+        assert isinstance(right, Action)
+        return two if right.rank <= left.rank else one
+
+
+def read(literal: Compare | Among | Shares) -> tuple[Looks, Spans]:
+    """Where a literal looks, and for which values there it holds."""
+    if isinstance(literal, Shares):
+        return looks(literal.term, literal.mask), [(1, (1 << literal.term.bits) - 1)]
+    return looks(literal.term, None), spans(literal)
+
+
+def grouped(expr: Any | All) -> list[tuple[Looks | None, Spans, Expr]]:
+    """The parts of an expression, nested ones of the same kind unfolded, those that look at the same bits made one.
+
+    Entries are (where, values, part); where is None for a part that is no literal.
+    """
+    kind = type(expr)
+    places: dict[Looks, list[Spans]] = {}
+    entries: list[tuple[Looks | None, Expr]] = []
+    todo = list(reversed(expr.parts))
+    while todo:
+        part = todo.pop()
+        if isinstance(part, kind):
+            todo += reversed(part.parts)
+        elif isinstance(part, (Compare, Among, Shares)):
+            where, held = read(part)
+            if where not in places:
+                places[where] = []
+                entries.append((where, part))
+            places[where].append(held)
+        else:
+            entries.append((None, part))
+    made: list[tuple[Looks | None, Spans, Expr]] = []
+    for place, part in entries:
+        if place is None:
+            made.append((None, [], part))
+        elif kind is Any:
+            made.append((place, union(span for held in places[place] for span in held), part))
+        else:
+            made.append((place, _common(places[place]), part))
+    return made
+
+
+def _common(parts: list[Spans]) -> Spans:
+    # What lies in all: the complement of what lies outside any. 2**64 values at most.
+    top = (1 << 64) - 1
+    if len(parts) == 1:
+        return parts[0]
+    return complement(union(span for held in parts for span in complement(held, top)), top)
+
+
+def variables(rules: Sequence[Bound]) -> set[tuple[int, int]]:
+    """The (word, mask) pairs that rules look at."""
+    found: set[tuple[int, int]] = set()
+    todo: list[Expr] = [expr for rule in rules for expr, _ in rule.cases]
+    while todo:
+        expr = todo.pop()
+        if isinstance(expr, Not):
+            todo.append(expr.inner)
+        elif isinstance(expr, (Any, All)):
+            todo += expr.parts
+        elif not isinstance(expr, Constant):
+            low_word, low_mask, high_word, high_mask = looks(expr.term, expr.mask if isinstance(expr, Shares) else None)
+            found.add((low_word, low_mask))
+            if high_word is not None:
+                found.add((high_word, high_mask))
+    return found
