@@ -5,7 +5,7 @@ from __future__ import annotations
 from sysgate.bpf import program as bpf_program
 from sysgate.call import WORD, Call
 from sysgate.decision import Decision
-from sysgate.errors import BpfError, CompileError, SysgateError
+from sysgate.errors import BpfError, CompileError, PolicyError, SysgateError
 from sysgate.policy import ast
 
 TYPE_CHECKING = False
@@ -118,10 +118,16 @@ class Program(bpf_program.Program):
     arches: tuple[str, ...] = ()
 
     @classmethod
-    def from_bytes(cls, raw: bytes, *, big_endian: bool = False) -> Self:
-        """Any seccomp-BPF program: an array of struct sock_filter. Raises BpfError if the kernel would refuse it."""
+    def from_bytes(cls, raw: bytes, *, big_endian: bool | None = None) -> Self:
+        """Any seccomp-BPF program: an array of struct sock_filter. Raises BpfError if the kernel would refuse it.
+
+        big_endian: the byte order of the machine it is for; None finds it out from the bytes and the architectures tested.
+        """
+        from sysgate.facts import arches
+
         made = bpf_program.from_bytes(raw, big_endian=big_endian)
-        return cls(made.insns, made.big_endian)
+        tested = (arch.name for audit in bpf_program.compared_arches(made.insns) for arch in arches.by_audit(audit))
+        return cls(made.insns, made.big_endian, None, tuple(tested))
 
     def __bytes__(self) -> bytes:
         return bpf_program.to_bytes(self)
@@ -278,7 +284,7 @@ def _audit_free_name(arch: str | int | None) -> str | int | None:
 
 
 def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Call:
-    from sysgate.facts import calls, nearest
+    from sysgate.facts import calls
 
     if len(args) > 6 or not all(isinstance(word, int) for word in args):
         raise SysgateError("a system call takes at most six integers")
@@ -290,7 +296,10 @@ def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Cal
     else:
         found = calls.resolve(arch, call)
         if found is None:
-            raise SysgateError(f"{arch} has no call {call!r}{nearest.hint(call, calls.table(arch))}")
+            from sysgate.facts.nearest import nearest
+
+            near = nearest(call, calls.table(arch))
+            raise PolicyError(f"{arch} has no call {call!r}", hint=f"did you mean {near[0]}?" if near else "")
         number = calls.number(arch, found)
         assert number is not None
         nr = number & 0xFFFF_FFFF
