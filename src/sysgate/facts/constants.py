@@ -6,6 +6,10 @@ from sysgate.facts import table
 from sysgate.facts.arches import ARCHES, letter
 from sysgate.value import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Family(Value):
     """Constants an argument takes, all of one kind.
@@ -59,8 +63,8 @@ def exists(name: str) -> bool:
 def families(call: str, argument: str) -> tuple[Family, ...]:
     """What an argument of a call takes, in table order; empty where the tables know no constants for it."""
     return tuple(
-        Family(tuple(names.split(",")) if names else (), form, when)
-        for _, taking, names, form, when in table.rows_of("arguments", call)
+        Family(tuple(listed.split(",")) if listed else (), form, when)
+        for _, taking, listed, form, when in table.rows_of("arguments", call)
         if taking == argument
     )
 
@@ -71,17 +75,27 @@ def kind(family: str) -> str | None:
     return found[1] if found else None
 
 
-def members(family: str, arch: str) -> dict[str, int]:
-    """Name → value of a family on an architecture, sorted by name; empty for a family nobody knows."""
+def names(family: str) -> tuple[str, ...]:
+    """The constants of a family on any architecture, sorted; empty for an unknown family."""
     found = table.row("families", family)
-    names = found[2].split() if found else []
-    values = ((name, value(name, arch)) for name in names)
-    return {name: known for name, known in values if known is not None}
+    return tuple(found[2].split()) if found else ()
+
+
+_members: dict[tuple[str, str], Mapping[str, int]] = {}
+
+
+def members(family: str, arch: str) -> Mapping[str, int]:
+    """Name → value of a family on an architecture, sorted by name; empty for a family nobody knows."""
+    key = family, arch
+    if key not in _members:
+        values = ((name, value(name, arch)) for name in names(family))
+        _members[key] = {name: known for name, known in values if known is not None}
+    return _members[key]
 
 
 def families_with(name: str) -> tuple[str, ...]:
     """The families that list a constant, sorted."""
-    return tuple(family for family, _, names in table.rows("families") if name in names.split())
+    return tuple(family for family, _, listed in table.rows("families") if name in listed.split())
 
 
 def header(name: str) -> str | None:

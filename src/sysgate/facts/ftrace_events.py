@@ -1,0 +1,40 @@
+"""The sys_enter events of x86_64 and the names and C types of their arguments, as tracefs shows them.
+
+Every argument is one unsigned 8-byte register in the record, whatever its C type
+(kernel/trace/trace_syscalls.c, syscall_enter_define_fields). Data: tools/make_ftrace_formats.py.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from os.path import dirname, join
+
+PREFIX = "sys_enter_"
+
+Argument = tuple[str, str]
+"""Name and C type of one argument."""
+
+
+@cache
+def _table() -> dict[str, tuple[Argument, ...]]:
+    with open(join(dirname(__file__), "data", "ftrace_formats.txt"), encoding="ascii") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    return {row[0]: tuple(_argument(field) for field in row[1:]) for row in rows}
+
+
+def _argument(field: str) -> Argument:
+    ctype, _, name = field.rpartition(" ")
+    return name, ctype
+
+
+def arguments(event: str) -> tuple[Argument, ...] | None:
+    """The arguments of an event, in register order; None for an event the table does not have.
+
+    event: with or without `sys_enter_`; so an entry point's name, `newfstat` not `fstat`.
+    """
+    return _table().get(event.removeprefix(PREFIX))
+
+
+def names() -> tuple[str, ...]:
+    """Every event, without `sys_enter_`, sorted."""
+    return tuple(sorted(_table()))
