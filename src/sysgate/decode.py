@@ -49,6 +49,18 @@ def shown(call: Call, strings: Mapping[int, bytes] | None = None) -> str:
     return f"{prefix}{name}({', '.join(parts)})"
 
 
+def value(call: str, argument: str, arch: str, word: int) -> str:
+    """One argument's value as `shown` has it, where the other arguments are not known: `O_RDONLY`, `AF_UNIX`, `7`.
+
+    word: the value or the register that holds it, cut to what the kernel uses; hex where the call has no such argument.
+    """
+    prototype = prototypes.prototype(call, arch)
+    found = prototype.argument(argument) if prototype else None
+    if found is None:
+        return hex(word)
+    return _argument(call, found, _read(found, word), {}, arch)
+
+
 def quoted(raw: bytes) -> str:
     """Bytes of a program's memory as a C string that is safe to print; `"…"…` where it was longer than LONGEST."""
     text = raw[: 4 * LONGEST].decode("utf-8", "surrogateescape")
@@ -95,16 +107,19 @@ def _named(call: Call) -> tuple[str | None, str]:
 
 
 def _value(argument: Argument, words: tuple[int, ...]) -> int | None:
-    # What the kernel makes of its registers: joined, cut to its bits, read as signed or not.
+    # What the kernel makes of its registers; None where none holds it.
     if not argument.regs:
         return None
     if len(argument.regs) == 2:
         low, high = (words[register] & 0xFFFF_FFFF for register in argument.regs)
-        value = high << 32 | low
-    else:
-        value = words[argument.regs[0]]
-    value &= (1 << argument.bits) - 1
-    return value - (1 << argument.bits) if argument.signed and value >> argument.bits - 1 else value
+        return _read(argument, high << 32 | low)
+    return _read(argument, words[argument.regs[0]])
+
+
+def _read(argument: Argument, word: int) -> int:
+    # Its low bits as the kernel reads them.
+    low = word & ((1 << argument.bits) - 1)
+    return low - (1 << argument.bits) if argument.signed and low >> argument.bits - 1 else low
 
 
 # fcntl commands without a third argument: fs/fcntl.c, do_fcntl().
@@ -140,7 +155,7 @@ def _argument(call: str, argument: Argument, value: int, values: Mapping[str, in
             if found:
                 return found
     if call == "prctl" and argument.name == "arg2":
-        found = _prctl_value(values["option"], unsigned, arch)
+        found = _prctl_value(values.get("option"), unsigned, arch)
         if found:
             return found
     return _number(argument, value, unsigned)
