@@ -14,6 +14,7 @@ Insn = tuple[int, int, int, int]
 """One instruction: code, jt, jf, k, as in struct sock_filter (include/uapi/linux/filter.h)."""
 
 _SIZE = 8  # sizeof(struct sock_filter)
+_AUDIT_ARCH_LE = 0x4000_0000
 
 
 class Program(Value):
@@ -103,11 +104,15 @@ def _unpack(raw: bytes, big_endian: bool) -> tuple[Insn, ...]:
     return tuple(iter_unpack(">HBBI" if big_endian else "<HBBI", raw))
 
 
+# An AUDIT_ARCH value says its own byte order: __AUDIT_ARCH_LE, include/uapi/linux/audit.h.
 def _made_for_big_endian(insns: tuple[Insn, ...]) -> bool:
-    from sysgate.facts.arches import by_audit
+    compared = compared_arches(insns)
+    if not compared or any(audit & _AUDIT_ARCH_LE for audit in compared):
+        return False
+    from sysgate.facts import constants
 
-    known = [arch for audit in compared_arches(insns) for arch in by_audit(audit)]
-    return bool(known) and all(arch.big_endian for arch in known)
+    known = constants.members("audit_arch", "x86_64").values()
+    return all(audit in known for audit in compared)
 
 
 # What is wrong with one instruction that `left` others follow; "" if nothing.
