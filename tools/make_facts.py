@@ -21,6 +21,8 @@ from typing import Any
 
 DATA = Path(__file__).resolve().parent.parent / "src" / "sysgate" / "facts" / "data"
 
+OURS = "# made by tools/make_facts.py"
+
 Row = dict[str, str]
 Files = dict[str, tuple[str, list[str]]]  # file name -> (what it was made from, lines)
 
@@ -250,7 +252,7 @@ def written(source: str, lines: list[str], *, in_order: bool) -> bytes:
     """A file's bytes: header, then its lines sorted by their first field (those of arches.txt keep their order)."""
     if not in_order:
         lines = sorted(lines, key=lambda line: line.split("\t")[0])  # stable: rows of one name keep the table's order
-    header = f"# made by tools/make_facts.py from {source} of the fact tables (sources: NOTICE); do not edit\n"
+    header = f"{OURS} from {source} of the fact tables (sources: NOTICE); do not edit\n"
     return (header + "".join(f"{line}\n" for line in lines)).encode("ascii")
 
 
@@ -270,6 +272,8 @@ def main() -> int:
         for name, (source, lines) in generate(args.tables).items()
     }
     present = {path.name: path.read_bytes() for path in sorted(DATA.glob("*.txt"))}
+    # Other generators keep files beside these.
+    present = {name: data for name, data in present.items() if name in made or data.startswith(OURS.encode())}
     stale = sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
     if args.check:
         for name in stale:

@@ -69,6 +69,11 @@ def arch(name: str) -> Arch | None:
     return _KNOWN.get(name)
 
 
+def spellings() -> tuple[str, ...]:
+    """Every name and alias, in table order: what to suggest a nearest spelling from."""
+    return (*ARCHES, *(alias for fields in _FIELDS.values() for alias in fields[1].split(",")))
+
+
 def by_audit(audit: int) -> tuple[Arch, ...]:
     """The architectures that `seccomp_data.arch` calls `audit`: none, one, or x86_64 and x32."""
     return tuple(known for known in map(_parse, _FIELDS.values()) if known.audit == audit)
