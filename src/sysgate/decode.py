@@ -246,8 +246,8 @@ def _number(argument: Argument, value: int, unsigned: int) -> str:
         return f"0x{unsigned:x}" if unsigned else "0"
     if kind == "fd":  # as people count descriptors: close(-1), though the kernel's own type is unsigned
         return str(unsigned - (1 << argument.bits) if unsigned >> argument.bits - 1 else unsigned)
-    if kind in {"uid", "gid"} and unsigned == (1 << argument.bits) - 1:  # "no change" of chown, setresuid, …
-        return "-1"
+    if kind in {"uid", "gid"}:  # all ones is "no change" to chown, setresuid, …
+        return "-1" if unsigned == (1 << argument.bits) - 1 else str(unsigned)
     # Words that may be addresses, and sizes no memory has, read better in hex.
     odd = unsigned >> 63 if kind == "size" else unsigned > 0xFFFF
     return f"0x{unsigned:x}" if odd and not argument.signed else str(value)
