@@ -44,6 +44,9 @@ def entry() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line (without the program's name); the exit code. Prints errors on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show is escaped: a locale must never turn output into a traceback.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0 if argv else USAGE
