@@ -59,6 +59,10 @@ class CompileError(SysgateError):
     """A policy that cannot become a program for the architectures asked for."""
 
 
+class UnfitError(PolicyError, CompileError):
+    """A policy that says something which one of the architectures asked for lacks, with the place that says it."""
+
+
 class BpfError(SysgateError):
     """Bytes that are no seccomp-BPF program: the kernel would refuse them."""
 

@@ -80,11 +80,14 @@ Expr = Compare | Shares | Among | Constant | Not | All | Any
 
 
 class Bound(Value):
-    """One rule as it holds on one architecture: the first case that holds answers, else `otherwise`."""
+    """One rule as it holds on one architecture: the first case that holds answers, else `otherwise`.
+
+    origin: its line; None where no line says it (an unwritten default, in a policy of several that must all allow).
+    """
 
     cases: tuple[tuple[Expr, Action], ...]
     otherwise: Action
-    origin: Origin
+    origin: Origin | None
 
 
 class Segment(Value):

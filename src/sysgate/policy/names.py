@@ -1,0 +1,343 @@
+"""The words of statements against what Linux knows: calls, arguments, constants, groups, and the file's own lets.
+
+Still without architecture: a name is right here if it means something on one of the architectures that a statement
+is for. What one of them lacks is an error only where that one is compiled (see resolve).
+"""
+
+from __future__ import annotations
+
+from sysgate.action import MAX_ERRNO
+from sysgate.facts import calls, constants, groups
+from sysgate.facts.arches import ARCHES, native
+from sysgate.facts.prototypes import prototype
+from sysgate.policy import ast
+from sysgate.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sysgate.errors import PolicyError
+    from sysgate.policy.lexer import Source
+
+REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
+
+
+class Let(Value):
+    """A name of a file's own. value: without names of its kind; None where the line has a mistake.
+
+    file, line: where it stands.
+    """
+
+    value: ast.Const | tuple[ast.Item, ...] | None
+    file: str
+    line: int
+
+
+class Names:
+    """What names mean at one point of a file. lets: grow as the file goes on. errors: of the statements asked about.
+
+    lenient: an include or a let failed, so that a name nobody knows may be one of theirs.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.lets: dict[str, Let] = {}
+        self.lenient = False
+        self.errors: list[PolicyError] = []
+        self._used: dict[str, int] = {}  # arguments of the rule at hand, and where they stand
+
+    def fail(self, message: str, at: int, until: int | None = None, hint: str = "") -> None:
+        self.errors.append(self.source.error(message, at, until, hint))
+
+    # ---- lets
+
+    def let(self, statement: ast.Let) -> None:
+        """Make a name known from here on."""
+        name, at = statement.name, statement.at + 1
+        before = self.lets.get(name)
+        if before:
+            self.fail(f"{name} is defined already, in {before.file}:{before.line}", at)
+            return
+        if known_constant(name):
+            self.fail(f"{name} is a constant of the kernel's; a let cannot take its name", at)
+            return
+        value = statement.value
+        if isinstance(value, tuple):
+            value = self.items(value, statement.at)
+        elif value is not None:
+            value = self.const(value, statement.at + 2)
+        self.lets[name] = Let(value, self.source.name, self.source.line_of(at))
+
+    # ---- constants
+
+    def const(self, written: ast.Const, at: int) -> ast.Const:
+        """A constant with lets put in; its names stand somewhere from word `at` on."""
+        if isinstance(written, int):
+            return written
+        if isinstance(written, str):
+            return self.constant_name(written, at)
+        if isinstance(written, ast.Union):
+            parts: list[ast.Const] = []
+            for part in written.parts:
+                known = self.const(part, at)
+                if isinstance(known, ast.Union):
+                    parts += known.parts
+                else:
+                    parts.append(known)
+            return ast.Union(tuple(parts))
+        if isinstance(written, ast.Minus):
+            inner = self.const(written.inner, at)
+            return -inner if isinstance(inner, int) else ast.Minus(inner)
+        assert isinstance(written, ast.Complement)
+        return ast.Complement(self.const(written.inner, at))
+
+    def constant_name(self, name: str, at: int) -> ast.Const:
+        known = self.lets.get(name)
+        if known is None:
+            if not known_constant(name) and not self.lenient:
+                here = self.words_from(name, at)
+                hint = self.source.near(name, lambda: (*self.lets, *constants.spellings()))
+                self.fail(f"unknown constant {name}", here, hint=hint or "`sysgate syscalls CALL` lists what it takes")
+            return name
+        if isinstance(known.value, tuple):
+            self.fail(f"{name} is a set, and stands here for a constant", self.words_from(name, at), hint=f"in {name}")
+            return name
+        return name if known.value is None else known.value
+
+    def words_from(self, word: str, at: int) -> int:
+        """Where a word stands, at or after `at` in its statement."""
+        try:
+            return self.source.words.index(word, at, self.source.words.index("\n", at))
+        except ValueError:
+            return at
+
+    def items(self, written: tuple[ast.Item, ...], at: int) -> tuple[ast.Item, ...]:
+        found: list[ast.Item] = []
+        for low, high in written:
+            first = self.const(low, at)
+            last = None if high is None else self.const(high, at)
+            if last is not None:
+                self.range(first, last, at)
+            found.append((first, last))
+        return tuple(found)
+
+    def range(self, low: ast.Const, high: ast.Const, at: int) -> None:
+        """A range of names that is empty wherever both are known. (Numbers were compared by the parser.)"""
+        if isinstance(low, int) and isinstance(high, int):
+            if high < low:  # lets
+                self.fail("this range ends below its start", at)
+            return
+        for arch in _order():
+            first, last = plain_value(low, arch), plain_value(high, arch)
+            if first is not None and last is not None:
+                if last < first:
+                    here = self.words_from(low, at) if isinstance(low, str) else at
+                    self.fail(f"this range ends below its start: {first}..{last}", here)
+                return
+
+    # ---- rules
+
+    def rule(self, rule: ast.Rule, arches: tuple[str, ...] | None) -> ast.Body:
+        """The rule's body with lets put in. arches: of its section; None outside, NOWHERE where that is not known."""
+        self._used = {}
+        body = self.body(rule.body)
+        for head in rule.heads:
+            if isinstance(head, ast.Name):
+                self.call(head, arches)
+            elif isinstance(head, ast.Group):
+                self.group(head, arches)
+            else:
+                self.numbers(head)
+        return body
+
+    def body(self, body: ast.Body) -> ast.Body:
+        cases = tuple([(self.expr(expr), self.answer(answer)) for expr, answer in body.cases])
+        return ast.Body(cases, body.otherwise and self.answer(body.otherwise))
+
+    def answer(self, answer: ast.Answer) -> ast.Answer:
+        """An action with lets put in; an errno that no architecture has is an error."""
+        if answer.kind != "errno":
+            return answer
+        data = self.const(answer.data, answer.at + 2)
+        for arch in _order():
+            value = plain_value(data, arch)
+            if value is not None:
+                if not 0 <= value <= MAX_ERRNO:
+                    self.fail(f"an errno is a number from 0 to {MAX_ERRNO}, not {value}", answer.at + 2)
+                break
+        return answer if data is answer.data else ast.Answer(answer.kind, data, answer.at)
+
+    def expr(self, expr: ast.Expr) -> ast.Expr:
+        if isinstance(expr, ast.Compare):
+            self._used.setdefault(expr.name, expr.at + (expr.mask is not None))
+            value = self.const(expr.value, expr.at)
+            mask = expr.mask if expr.mask is None else self.const(expr.mask, expr.at)
+            if value is expr.value and mask is expr.mask:
+                return expr
+            return ast.Compare(expr.name, mask, expr.op, value, expr.at)
+        if isinstance(expr, ast.Any | ast.All):
+            parts: list[ast.Expr] = []
+            for part in expr.parts:
+                parts.append(self.expr(part))
+            return ast.Any(tuple(parts)) if isinstance(expr, ast.Any) else ast.All(tuple(parts))
+        if isinstance(expr, ast.Not):
+            return ast.Not(self.expr(expr.inner))
+        if isinstance(expr, ast.Among):
+            self._used.setdefault(expr.name, expr.at + (expr.mask is not None))
+            mask = expr.mask if expr.mask is None else self.const(expr.mask, expr.at)
+            return ast.Among(expr.name, mask, self.set(expr), expr.at)
+        if isinstance(expr, ast.Shares):
+            self._used.setdefault(expr.name, expr.at)
+            return ast.Shares(expr.name, self.const(expr.mask, expr.at), expr.at)
+        return expr
+
+    def set(self, expr: ast.Among) -> tuple[ast.Item, ...]:
+        if not isinstance(expr.items, str):
+            return self.items(expr.items, expr.at)
+        name = expr.items
+        known = self.lets.get(name)
+        if known and isinstance(known.value, tuple):
+            return known.value
+        if known or known_constant(name):
+            return ((self.constant_name(name, expr.at), None),)
+        if not self.lenient:
+            hint = self.source.near(name, lambda: self.lets)
+            self.fail(
+                f"unknown set {name}", self.words_from(name, expr.at), hint=hint or f"let {name} = {{…}} defines one"
+            )
+        return ((0, None),)
+
+    # ---- heads
+
+    def call(self, head: ast.Name, arches: tuple[str, ...] | None) -> None:
+        name = head.name
+        if not known_call(name):
+            hint = self.source.near(name, calls.spellings)
+            self.fail(f"unknown call {name}", head.at, hint=hint or "`sysgate syscalls` lists them")
+            return
+        if arches == ast.NOWHERE:
+            return
+        if arches and len(arches) == 1 and calls.resolve(arches[0], name) is None and not calls.gone(name):
+            self.fail(f"{arches[0]} has no call {name}", head.at, hint=_elsewhere(name))
+            return
+        for argument, at in self._used.items():
+            if argument not in REGISTERS and not has_argument(name, argument, arches):
+                self.unknown_argument(name, argument, at, arches)
+
+    def unknown_argument(self, name: str, argument: str, at: int, arches: tuple[str, ...] | None) -> None:
+        known = arguments(name, arches)
+        if known is None:
+            self.fail(f"the arguments of {name} are not known", at, hint="reg0 … reg5 name its registers")
+            return
+        listed = f"{name} has {', '.join(known)}" if known else f"{name} takes none"
+        near = self.source.near(argument, lambda: known)
+        self.fail(f"{name} has no argument {argument}", at, hint=f"{near} ({listed})" if near else listed)
+
+    def group(self, head: ast.Group, arches: tuple[str, ...] | None) -> None:
+        members = groups.members(head.name)
+        if members is None:
+            hint = self.source.near(head.name, lambda: groups.NAMES)
+            self.fail(
+                f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @known` lists groups"
+            )
+            return
+        for argument, at in self._used.items():
+            if argument in REGISTERS:
+                continue
+            lacking = [name for name in members if not has_argument(name, argument, arches)]
+            if lacking:
+                shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+                verb = "lacks" if len(lacking) == 1 else "lack"
+                self.fail(f"not every call of {head.name} has an argument {argument}", at, hint=f"{shown} {verb} it")
+
+    def numbers(self, head: ast.Numbers) -> None:
+        for argument, at in self._used.items():
+            if argument not in REGISTERS:
+                self.fail(f"a call by number has no argument {argument}", at, hint="reg0 … reg5 name its registers")
+
+
+_constants: dict[str, bool] = {}
+_calls: dict[str, bool] = {}
+_arguments: dict[tuple[str, str, tuple[str, ...] | None], bool] = {}
+
+
+def known_constant(name: str) -> bool:
+    """Whether some architecture has a constant of this name."""
+    if name not in _constants:
+        _constants[name] = constants.exists(name)
+    return _constants[name]
+
+
+def known_call(name: str) -> bool:
+    """Whether some architecture has a call that goes by this name."""
+    if name not in _calls:
+        # The first table is read anyway; that of all names only where it does not help.
+        _calls[name] = name in calls.table(_order()[0]) or calls.known(name)
+    return _calls[name]
+
+
+def has_argument(name: str, argument: str, arches: tuple[str, ...] | None) -> bool:
+    """Whether a call has an argument on one of these architectures (None: of all); True where none has the call."""
+    key = name, argument, arches
+    if key not in _arguments:
+        _arguments[key] = _has_argument(name, argument, _order() if arches in (None, ast.NOWHERE) else arches)
+    return _arguments[key]
+
+
+def _has_argument(name: str, argument: str, arches: Iterable[str]) -> bool:
+    missing = True
+    for arch in arches:
+        call = calls.resolve(arch, name)
+        declared = prototype(call, arch) if call else None
+        if declared:
+            if declared.argument(argument):
+                return True
+            missing = False
+    return missing
+
+
+def arguments(name: str, arches: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The argument names of a call, on the first of the architectures that has it; None where they are not known."""
+    for arch in _order() if arches in (None, ast.NOWHERE) else arches:
+        call = calls.resolve(arch, name)
+        declared = prototype(call, arch) if call else None
+        if declared:
+            return None if declared.args is None else tuple(argument.name for argument in declared.args)
+    return None
+
+
+def plain_value(const: ast.Const, arch: str) -> int | None:
+    """A constant's value where no argument says how wide it is; None where that, or the architecture's value, lacks."""
+    if isinstance(const, int):
+        return const
+    if isinstance(const, str):
+        return constants.value(const, arch)
+    if isinstance(const, ast.Minus):
+        inner = plain_value(const.inner, arch)
+        return None if inner is None else -inner
+    if isinstance(const, ast.Union):
+        total = 0
+        for part in const.parts:
+            value = plain_value(part, arch)
+            if value is None:
+                return None
+            total |= value
+        return total
+    return None
+
+
+_ordered: list[str] = []
+
+
+def _order() -> list[str]:
+    # All architectures, the one whose tables are read anyway first.
+    if not _ordered:
+        here = native()
+        _ordered.extend(dict.fromkeys((here.name, *ARCHES) if here else ARCHES))
+    return _ordered
+
+
+def _elsewhere(name: str) -> str:
+    having = [arch for arch in ARCHES if calls.resolve(arch, name)]
+    return f"it is a call of {', '.join(having)}" if having else ""

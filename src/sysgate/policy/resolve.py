@@ -1,0 +1,511 @@
+"""Policy → Ruleset: what it says on one architecture, names become numbers and constants become integers.
+
+Every call number has its rules (of every side) or, where no side has one, the strictest answer the sides give to a
+call without a rule. Where one side has rules and another has none, the other's answer counts as a rule.
+"""
+
+from __future__ import annotations
+
+from sysgate.action import ALLOW, KILL_PROCESS, KILL_THREAD, MAX_ERRNO, Action
+from sysgate.decision import Origin
+from sysgate.errors import CompileError, PolicyError, UnfitError
+from sysgate.facts import ages, calls, constants, groups
+from sysgate.facts.arches import ARCHES, native
+from sysgate.facts.arches import arch as arch_named
+from sysgate.facts.prototypes import prototype
+from sysgate.policy import ast
+from sysgate.policy import ruleset as rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.policy.lexer import Source
+
+END = 1 << 32
+# x32 numbers: bit 30 set, bit 31 clear (__X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h).
+X32, X32_END = 1 << 30, 1 << 31
+_WORD_BITS = 64
+_NO_REFUSAL = ("allow", "log", "notify", "trace")
+# The machine's own ABI, and those it also runs.
+_OTHER_ABIS = {
+    "x86_64": ("x32", "i386"),
+    "aarch64": ("arm",),
+    "mips64el": ("mips64el_n32", "mipsel"),
+}
+# Where the arguments of a call lie in memory, the call that has them in registers.
+_VISIBLE = {("mmap", "i386"): "mmap2", ("select", "i386"): "_newselect", ("mmap", "s390x"): ""}
+
+
+def arches(policy: ast.Policy) -> tuple[str, ...]:
+    """The native set: this machine's architecture, and those of its other ABIs that a section names.
+
+    Raises CompileError on a machine whose architecture no table has.
+    """
+    here = native()
+    if here is None:
+        raise CompileError("sysgate has no tables for this machine's architecture: name one")
+    others = _OTHER_ABIS.get(here.name, ())
+    return (here.name, *(arch for arch in policy.named if arch in others))
+
+
+def resolve(policy: ast.Policy, arch: str) -> rules.Ruleset:
+    """What the policy says on one architecture.
+
+    Raises UnfitError, with every mistake, where it uses an argument or constant that the architecture lacks;
+    CompileError for an unknown architecture.
+    """
+    known = arch_named(arch)
+    if known is None:
+        raise CompileError(f"unknown architecture {arch!r}; known: {', '.join(ARCHES)}")
+    return _Resolving(policy, known.name).ruleset()
+
+
+def gate(rulesets: Sequence[rules.Ruleset]) -> rules.Gate:
+    """What one program decides for several architectures: the rulesets of one policy, joined.
+
+    Raises CompileError where their byte orders differ, for no program runs on both.
+    """
+    if not rulesets:
+        raise CompileError("no architecture was named")
+    entries: dict[int, tuple[rules.Segment, ...]] = {}
+    orders: dict[bool, str] = {}
+    for each in rulesets:
+        arch = arch_named(each.arch)
+        assert arch is not None
+        orders.setdefault(arch.big_endian, each.arch)
+        segments = each.segments
+        if each.arch == "x32":
+            outside = entries.get(arch.audit) or (rules.Segment(0, END - 1, (), each.foreign, None),)
+            segments = _joined(outside, segments)
+        elif arch.audit in entries and each.arch == "x86_64":
+            segments = _joined(segments, entries[arch.audit])
+        entries[arch.audit] = segments
+    if len(orders) > 1:
+        raise CompileError(f"{orders[True]} is big-endian and {orders[False]} is not: no program runs on both")
+    return rules.Gate(tuple(entries.items()), rulesets[0].foreign, True in orders)
+
+
+def _joined(outside: tuple[rules.Segment, ...], inside: tuple[rules.Segment, ...]) -> tuple[rules.Segment, ...]:
+    """The segments of `inside` for x32 numbers, those of `outside` for all others."""
+    return (
+        *_cut(outside, 0, X32 - 1),
+        *_cut(inside, X32, X32_END - 1),
+        *_cut(outside, X32_END, END - 1),
+    )
+
+
+def _cut(segments: tuple[rules.Segment, ...], low: int, high: int) -> tuple[rules.Segment, ...]:
+    return tuple(
+        [
+            rules.Segment(max(low, each.low), min(high, each.high), each.rules, each.answer, each.origin)
+            for each in segments
+            if each.low <= high and each.high >= low
+        ]
+    )
+
+
+class _Missing(Exception):
+    """An architecture lacks what a rule names: message and hint, and the word that names it."""
+
+    def __init__(self, message: str, hint: str, word: str) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.word = message, hint, word
+
+
+class _Resolving:
+    def __init__(self, policy: ast.Policy, arch: str) -> None:
+        self.policy, self.arch = policy, arch
+        self.numbers = calls.table(arch)
+        self.errors: list[PolicyError] = []
+        # By side: the rules that name a number, as (number, index of the rule, its form), and those that name ranges.
+        self.singles: dict[int, list[tuple[int, rules.Bound]]] = {}
+        self.ranges: list[tuple[int, int, int, rules.Bound]] = []
+
+    def ruleset(self) -> rules.Ruleset:
+        for index, placed in enumerate(self.policy.rules):
+            if placed.arches is None or self.arch in placed.arches:
+                self.rule(index, placed)
+        sides = [_Side(self, index, side) for index, side in enumerate(self.policy.sides)]
+        if self.errors:
+            raise _all(self.errors)
+        thread = all(_kind(side.default.get(None)) == "kill_thread" for side in self.policy.sides)
+        return rules.Ruleset(self.arch, self.segments(sides), KILL_THREAD if thread else KILL_PROCESS)
+
+    # ---- rules
+
+    def rule(self, index: int, placed: ast.Placed) -> None:
+        otherwise, cases = self.answers(placed)
+        origin = Origin(
+            placed.source.name, placed.source.line_of(placed.at), placed.source.text_of(placed.at, placed.end)
+        )
+        shared: dict[tuple[rules.Term, ...], rules.Bound] = {}
+        for head in placed.heads:
+            if isinstance(head, ast.Numbers):
+                bound = self.bound(placed, None, cases, otherwise, origin, shared)
+                if bound:
+                    self.ranges.append((head.low, head.high, index, bound))
+                continue
+            names = (head.name,) if isinstance(head, ast.Name) else groups.members(head.name) or ()
+            for name in names:
+                call = calls.resolve(self.arch, name)
+                if call is None:
+                    continue
+                bound = self.bound(placed, call, cases, otherwise, origin, shared)
+                if bound:
+                    self.singles.setdefault(self.numbers[call] & 0xFFFF_FFFF, []).append((index, bound))
+
+    def answers(self, placed: ast.Placed) -> tuple[Action, list[Action]]:
+        """The rule's own `else`, or the deny or refusal that holds for it; and the action of each case."""
+        body = placed.body
+        written = body.otherwise or self.deny(placed.scope)
+        source = placed.source if body.otherwise else None
+        otherwise = self.action(written, source) if written else self.refusal(self.policy.scopes[placed.scope].side)
+        return otherwise, [self.action(answer, placed.source) for _, answer in body.cases]
+
+    def deny(self, scope: int | None) -> ast.Answer | None:
+        while scope is not None:
+            found = self.policy.scopes[scope]
+            line = found.deny.get(self.arch) or found.deny.get(None)
+            if line:
+                return line.answer
+            scope = found.outer
+        return None
+
+    def default(self, side: int) -> ast.Line | None:
+        lines = self.policy.sides[side].default
+        return lines.get(self.arch) or lines.get(None)
+
+    def refusal(self, side: int) -> Action:
+        """The default, unless that lets calls through."""
+        line = self.default(side)
+        answer = self.line(line)
+        return KILL_PROCESS if answer.kind in _NO_REFUSAL else answer
+
+    def line(self, line: ast.Line | None) -> Action:
+        return self.action(line.answer, line.source) if line else KILL_PROCESS
+
+    def action(self, answer: ast.Answer, source: Source | None) -> Action:
+        if answer.kind == "allow":
+            return ALLOW
+        try:
+            data = _value(answer.data, self.arch, _WORD_BITS, True)
+            if answer.kind == "errno" and not 0 <= data <= MAX_ERRNO:
+                raise _Missing(f"an errno is a number from 0 to {MAX_ERRNO}, not {data}", "", "")
+        except _Missing as missing:
+            if source:
+                self.miss(missing, source, answer.at)
+            return KILL_PROCESS
+        return Action(answer.kind, data)
+
+    def miss(self, missing: _Missing, source: Source, at: int) -> None:
+        end = source.words.index("\n", at)
+        if missing.word in source.words[at:end]:
+            at = source.words.index(missing.word, at)
+        place = source.place(at)
+        self.errors.append(
+            UnfitError(
+                missing.message,
+                file=source.name,
+                line=place.line,
+                column=place.column,
+                hint=missing.hint,
+                source=place.text,
+                width=place.width,
+            )
+        )
+
+    def bound(
+        self,
+        placed: ast.Placed,
+        call: str | None,
+        cases: list[Action],
+        otherwise: Action,
+        origin: Origin,
+        shared: dict[tuple[rules.Term, ...], rules.Bound],
+    ) -> rules.Bound | None:
+        """The rule for one call (None: for a number); the same object where all it looks at is the same."""
+        typing = _Typing(self.arch, call, placed.source)
+        made = []
+        try:
+            for (expr, _), action in zip(placed.body.cases, cases, strict=True):
+                made.append((typing.expr(expr), action))
+        except _Unfit as unfit:
+            self.miss(unfit.missing, placed.source, unfit.at)
+            return None
+        key = tuple(typing.terms)
+        if key not in shared:
+            shared[key] = rules.Bound(tuple(made), otherwise, origin)
+        return shared[key]
+
+    # ---- segments
+
+    def segments(self, sides: list[_Side]) -> tuple[rules.Segment, ...]:
+        order = sorted(sides, key=lambda side: side.end)  # stable: of equal ends the inner policy first
+        made: list[tuple[int, tuple[rules.Bound, ...], Action, Origin | None]] = []
+        for low in self.borders(order):
+            bounds, answer, origin = self.at(low, order)
+            if made:
+                _, before, answered, from_line = made[-1]
+                if (
+                    len(before) == len(bounds)
+                    and all(map(_is, before, bounds))
+                    and (before or (answered == answer and from_line == origin))
+                ):
+                    continue
+            made.append((low, bounds, answer, origin))
+        highs = [entry[0] - 1 for entry in made[1:]] + [END - 1]
+        return tuple(
+            [
+                rules.Segment(low, high, bounds, answer, origin)
+                for (low, bounds, answer, origin), high in zip(made, highs, strict=True)
+            ]
+        )
+
+    def borders(self, sides: list[_Side]) -> list[int]:
+        """Where another answer may begin: nothing changes between two neighbours."""
+        points = {0, *self.singles, *(number + 1 for number in self.singles)}
+        for low, high, _, _ in self.ranges:
+            points.update((low, high + 1))
+        if self.arch == "x86_64":
+            points.update((X32, X32_END))
+        if any(side.since for side in sides):
+            numbers = [number & 0xFFFF_FFFF for number in self.numbers.values()]
+            points.update(numbers)
+            points.update([number + 1 for number in numbers])
+        points.discard(END)
+        return sorted(points)
+
+    def at(self, nr: int, sides: list[_Side]) -> tuple[tuple[rules.Bound, ...], Action, Origin | None]:
+        found = self.singles.get(nr, [])
+        if self.ranges:
+            found = found + [(index, bound) for low, high, index, bound in self.ranges if low <= nr <= high]
+            found.sort(key=lambda entry: entry[0])
+        if len(sides) == 1:
+            if found:
+                return tuple([bound for _, bound in found]), ALLOW, None
+            return ((), *sides[0].without_rule(nr))
+        return self.of_several(nr, found, sides)
+
+    def of_several(
+        self, nr: int, found: list[tuple[int, rules.Bound]], sides: list[_Side]
+    ) -> tuple[tuple[rules.Bound, ...], Action, Origin | None]:
+        """All sides must allow: one without a rule for a call that others have rules for gives its answer as one."""
+        policy = self.policy
+        ruled = {policy.scopes[policy.rules[index].scope].side for index, _ in found}
+        if not ruled:
+            winner: tuple[Action, Origin | None] = (ALLOW, None)
+            for side in sides:
+                answer = side.without_rule(nr)
+                if answer[0].rank <= winner[0].rank:
+                    winner = answer
+            return ((), *winner)
+        # A side's answer stands where its file ends: after its own rules, before those that follow.
+        placed = [(index, 1, bound) for index, bound in found]
+        placed += [(side.end, 0, side.as_rule(nr)) for side in sides if side.index not in ruled]
+        placed.sort(key=lambda entry: entry[:2])
+        return tuple([bound for _, _, bound in placed]), ALLOW, None
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+class _Side:
+    """What one side answers to calls without a rule."""
+
+    def __init__(self, resolving: _Resolving, index: int, side: ast.Side) -> None:
+        self.index, self.end = index, side.end
+        self.arch = resolving.arch
+        self.since = _trimmed(side.since) if side.since else None
+        line = resolving.default(index)
+        origin = _origin(line.source, line.at, line.end) if line else None
+        self.default = resolving.line(line), origin
+        self.refusal = resolving.refusal(index), origin
+        if side.since:
+            assert side.since_at
+            enosys = constants.value("ENOSYS", resolving.arch)
+            assert enosys is not None
+            self.unknown = Action("errno", enosys), _origin(*side.since_at)
+        self._rules: dict[tuple[Action, Origin | None], rules.Bound] = {}
+
+    def without_rule(self, nr: int) -> tuple[Action, Origin | None]:
+        if self.arch == "x86_64" and X32 <= nr < X32_END:
+            return self.refusal
+        if self.since is None:
+            return self.default
+        name = calls.name(self.arch, nr)
+        if name is None:
+            return self.unknown
+        came = ages.since(name)
+        return self.unknown if came and _trimmed(came) > self.since else self.default
+
+    def as_rule(self, nr: int) -> rules.Bound:
+        answer = self.without_rule(nr)
+        if answer not in self._rules:
+            self._rules[answer] = rules.Bound((), *answer)
+        return self._rules[answer]
+
+
+def _trimmed(version: tuple[int, ...]) -> tuple[int, ...]:
+    # 2.6.0 is 2.6
+    while version and version[-1] == 0:
+        version = version[:-1]
+    return version
+
+
+def _origin(source: Source, at: int, end: int) -> Origin:
+    return Origin(source.name, source.line_of(at), source.text_of(at, end))
+
+
+def _kind(line: ast.Line | None) -> str:
+    return line.answer.kind if line else "kill_process"
+
+
+def _all(errors: list[PolicyError]) -> UnfitError:
+    first = errors[0]
+    return UnfitError(
+        first.message,
+        file=first.file,
+        line=first.line,
+        column=first.column,
+        hint=first.hint,
+        source=first.source,
+        width=first.width,
+        errors=tuple(errors),
+    )
+
+
+# ---- one rule for one call
+
+
+class _Unfit(Exception):
+    def __init__(self, missing: _Missing, at: int) -> None:
+        super().__init__()
+        self.missing, self.at = missing, at
+
+
+class _Typing:
+    """Turns tests into those of one call on one architecture. call: None for a number. terms: all it looked at."""
+
+    def __init__(self, arch: str, call: str | None, source: Source) -> None:
+        self.arch, self.call, self.source = arch, call, source
+        self.terms: list[rules.Term] = []
+
+    def expr(self, expr: ast.Expr) -> rules.Expr:
+        if isinstance(expr, ast.Always):
+            return rules.Constant(expr.holds)
+        if isinstance(expr, ast.Any | ast.All):
+            parts: list[rules.Expr] = []
+            for part in expr.parts:
+                parts.append(self.expr(part))
+            return rules.Any(tuple(parts)) if isinstance(expr, ast.Any) else rules.All(tuple(parts))
+        if isinstance(expr, ast.Not):
+            return rules.Not(self.expr(expr.inner))
+        if isinstance(expr, ast.Raw):
+            return self.raw(expr)
+        try:
+            return self.test(expr)
+        except _Missing as missing:
+            raise _Unfit(missing, expr.at) from None
+
+    def raw(self, expr: ast.Raw) -> rules.Expr:
+        from sysgate.policy import ftrace
+
+        place = self.source.place(expr.at)
+        column = place.text.find(expr.text, place.text.find(":")) + 1
+        assert self.call is not None  # the ftrace dialect has no numbers
+        return ftrace.to_expr(
+            ftrace.Filter(
+                self.call,
+                expr.text,
+                arch=self.arch,
+                file=self.source.name,
+                line=place.line,
+                column=column,
+                source=place.text,
+            )
+        )
+
+    def test(self, expr: ast.Compare | ast.Among | ast.Shares) -> rules.Expr:
+        term = self.term(expr.name)
+        if isinstance(expr, ast.Shares):
+            return rules.Shares(term, self.value(expr.mask, term))
+        if expr.mask is not None:
+            mask = self.value(expr.mask, term)
+            term = rules.Term(term.name, term.bits, term.signed, term.regs, mask)
+        if isinstance(expr, ast.Compare):
+            value = self.value(expr.value, term)
+            return rules.Compare(term, expr.op, self.as_masked(value, term, expr.op in ("==", "!=")))
+        items: list[tuple[int, int | None]] = []
+        assert not isinstance(expr.items, str)
+        for low, high in expr.items:
+            first = self.value(low, term)
+            if high is None:
+                items.append((self.as_masked(first, term, True), None))
+                continue
+            ends = self.as_masked(first, term, False), self.as_masked(self.value(high, term), term, False)
+            if ends[1] < ends[0]:
+                raise _Missing(f"on {self.arch} this range ends below its start: {ends[0]}..{ends[1]}", "", "..")
+            items.append(ends)
+        return rules.Among(term, tuple(items))
+
+    def term(self, name: str) -> rules.Term:
+        if len(name) == 4 and name[:3] == "reg" and name[3] in "012345":
+            term = rules.Term(name, _WORD_BITS, False, (int(name[3]),))
+        else:
+            term = self.argument(name)
+        self.terms.append(term)
+        return term
+
+    def argument(self, name: str) -> rules.Term:
+        call, arch = self.call, self.arch
+        declared = prototype(call, arch) if call else None
+        argument = declared.argument(name) if declared else None
+        if argument is None:
+            instead = _VISIBLE.get((call or "", arch))
+            if instead:
+                hint = f"{instead} has it in a register; rules for other architectures stand in a section"
+            else:
+                hint = "name the architectures that have it in a section, as in [x86_64]"
+            raise _Missing(f"on {arch} {call} has no argument {name}", hint, name)
+        if not argument.regs:
+            raise _Missing(
+                f"on {arch} a filter cannot see {call}'s {name}: it lies past the sixth register",
+                "name the architectures where it can be seen in a section, as in [x86_64]",
+                name,
+            )
+        return rules.Term(name, argument.bits, argument.signed, argument.regs)
+
+    def value(self, const: ast.Const, term: rules.Term) -> int:
+        return const if type(const) is int else _value(const, self.arch, term.bits, term.signed)
+
+    def as_masked(self, value: int, term: rules.Term, equality: bool) -> int:
+        """A masked value is unsigned, and a negative constant beside it stands for its n bits.
+
+        In an equality one below -2**(n-1) equals nothing, as without a mask.
+        """
+        if term.mask is None or value >= 0 or (equality and value < -(1 << (term.bits - 1))):
+            return value
+        return value & ((1 << term.bits) - 1)
+
+
+def _value(const: ast.Const, arch: str, bits: int, signed: bool) -> int:
+    """A constant beside an argument of so many bits. Raises _Missing where the architecture lacks it."""
+    if isinstance(const, int):
+        return const
+    if isinstance(const, str):
+        found = constants.value(const, arch)
+        if found is None:
+            raise _Missing(f"{arch} has no {const}", "name the architectures that have it in a section", const)
+        return found
+    if isinstance(const, ast.Union):
+        total = 0
+        for part in const.parts:
+            total |= _value(part, arch, bits, signed)
+        return total
+    inner = _value(const.inner, arch, bits, signed)
+    if isinstance(const, ast.Minus):
+        return -inner
+    flipped = ~inner & ((1 << bits) - 1)
+    return flipped - (1 << bits) if signed and flipped >> (bits - 1) else flipped
