@@ -100,6 +100,14 @@ def gone(written: str) -> bool:
     return written.removeprefix("sys_") in _GONE
 
 
+def other_names() -> tuple[tuple[str, str, str, tuple[str, ...]], ...]:
+    """Every other name of a call: (name, kind, call, architectures), sorted by name.
+
+    kind: "entry", "compat-entry" or "event" for the kernel's functions and events, "name" for those of others.
+    """
+    return tuple((name, kind, call, lettered(letters)) for name, kind, call, letters in files.rows("aliases"))
+
+
 def spellings() -> tuple[str, ...]:
     """Every name that `known` accepts, without `sys_` before it, sorted: what to suggest a nearest spelling from."""
     return tuple(sorted({fields[0] for file in ("names", "aliases") for fields in files.rows(file)}))

@@ -98,6 +98,13 @@ def families_with(name: str) -> tuple[str, ...]:
     return tuple(family for family, _, listed in table.rows("families") if name in listed.split())
 
 
+def arguments_with(family: str) -> tuple[tuple[str, str], ...]:
+    """The arguments that take a family, as (call, argument), sorted."""
+    return tuple(
+        (call, argument) for call, argument, listed, _, _ in table.rows("arguments") if family in listed.split(",")
+    )
+
+
 def header(name: str) -> str | None:
     """The kernel header that defines an ioctl request; None for other names."""
     found = table.row("ioctls", name)
