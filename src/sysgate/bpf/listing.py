@@ -9,6 +9,7 @@ from __future__ import annotations
 from sysgate.action import from_ret
 from sysgate.bpf import flow, insn
 from sysgate.bpf.program import compared_arches
+from sysgate.decode import value as decoded
 from sysgate.facts import arches, calls, constants, prototypes
 from sysgate.value import Value
 
@@ -189,12 +190,23 @@ class _Reader:
         test, word, mask = _TESTS[code & 0xF0], self.state.word, self.state.mask
         operand = "X" if code & insn.BPF_X else f"{k:#x}"
         name = ""
-        if not code & insn.BPF_X and mask is None:
-            if word == insn.ARCH:
+        if not code & insn.BPF_X:
+            if word == insn.ARCH and mask is None:
                 operand = self._arch(k)
-            elif word == insn.NR:
+            elif word == insn.NR and mask is None:
                 operand, name = self._number(k, test)
+            elif word is not None and word >= 16 and (word % 8 == 0) != self.big_endian:
+                name = self._constant((word - 16) // 8, k)
         return f"if A {test} {operand}{name} → {holds:04d}, else {fails:04d}"
+
+    def _constant(self, index: int, k: int) -> str:
+        # What the number means as the low half of an argument, where all calls that come here agree.
+        found = set()
+        for arch, call in self._calls():
+            name = _argument_name(arch, call, index)
+            shown = decoded(call, name, arch, k) if name else ""
+            found.add(shown if any(c.isalpha() for c in shown.replace("0x", "")) and not shown.startswith("0x") else "")
+        return f" ({found.pop()})" if len(found) == 1 and "" not in found else ""
 
     def _arch(self, audit: int) -> str:
         found = [arch.name for arch in arches.by_audit(audit)]
