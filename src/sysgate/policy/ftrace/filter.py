@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.errors import SysgateError
+from sysgate.errors import PolicyError, SysgateError
 from sysgate.policy.ftrace import cpulist, fields, parser
 from sysgate.policy.ftrace.chars import SPACE
 from sysgate.policy.ftrace.predicate import Record
@@ -41,7 +41,10 @@ class Filter:
         source: str | None = None,
     ) -> None:
         read = Text(text, file=file, line=line, column=column, source=source)
-        self.event = fields.event(event, arch or _native())
+        try:
+            self.event = fields.event(event, arch or _native())
+        except PolicyError as error:
+            raise read.error(error.message, 0, len(read.data), error.hint) from None
         self.text = text
         self.cut = read.cut
         self.everything = read.data.lstrip(bytes(SPACE)) == b"0"

@@ -51,6 +51,13 @@ class Text:
             line=line,
             column=column + start,
             hint=hint,
-            source=self._source.split("\0")[0],
+            source=self._source.translate(_SHOWN),
             width=width,
         )
+
+
+# One character for one, so that the caret stays where it belongs: control characters as their pictures; halves of
+# characters, and marks that would turn the direction of the line, as the sign for what cannot be shown.
+_SHOWN = {code: 0x2400 + code for code in range(32) if code != ord("\t")} | {0x7F: 0x2421}
+_SHOWN |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
+_SHOWN |= dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
