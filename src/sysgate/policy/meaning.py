@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 def decide(gate: ruleset.Gate, call: Call) -> tuple[Action, Origin | None]:
     """The answer to a call, and the line it comes from (None where no line says it)."""
-    segment = _segment(gate, call)
-    if segment is None:
+    found = segment(gate, call)
+    if found is None:
         return gate.foreign, None
-    if not segment.rules:
-        return segment.answer, segment.origin
+    if not found.rules:
+        return found.answer, found.origin
     action: Action = ALLOW
     origin: Origin | None = None
-    for rule in segment.rules:
+    for rule in found.rules:
         answer = _answer(rule, call.args)
         # The strictest wins, of equals the later.
         if answer.rank <= action.rank:
@@ -109,7 +109,8 @@ def _answer(rule: ruleset.Bound, args: tuple[int, ...]) -> Action:
     return rule.otherwise
 
 
-def _segment(gate: ruleset.Gate, call: Call) -> ruleset.Segment | None:
+def segment(gate: ruleset.Gate, call: Call) -> ruleset.Segment | None:
+    """The rules for a call's number; None for an architecture that the gate does not cover."""
     known = call.arch if isinstance(call.arch, int) else arch_named(call.arch)
     audit = known if known is None or isinstance(known, int) else known.audit
     for asked, segments in gate.entries:

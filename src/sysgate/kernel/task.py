@@ -1,0 +1,31 @@
+"""What this thread shows of itself, and lets others do to it: prctl(2)."""
+
+from __future__ import annotations
+
+import os
+from ctypes import addressof, create_string_buffer
+
+from sysgate.kernel import libc
+
+_PRCTL = {"x86_64": 157, "aarch64": 167}
+_GET_DUMPABLE, _SET_DUMPABLE, _SET_NAME = 3, 4, 15
+
+
+def dumpable() -> int:
+    """Whether other processes of the same user may look into this one: 1 yes, 0 no, 2 only root may."""
+    return libc.done("prctl(PR_GET_DUMPABLE)", _prctl(_GET_DUMPABLE))
+
+
+def set_dumpable(value: int) -> None:
+    """Make this process dumpable (1) or not (0). A fork inherits it, an exec makes it dumpable again."""
+    libc.done("prctl(PR_SET_DUMPABLE)", _prctl(_SET_DUMPABLE, value))
+
+
+def rename(name: bytes) -> None:
+    """Give this thread a name, of which 15 bytes are kept."""
+    text = create_string_buffer(name)
+    libc.done("prctl(PR_SET_NAME)", _prctl(_SET_NAME, addressof(text)))
+
+
+def _prctl(option: int, value: int = 0) -> int:
+    return libc.call(_PRCTL[os.uname().machine], option, value)
