@@ -2,6 +2,8 @@
 
     python tools/make_facts.py ../shared/facts            writes src/sysgate/facts/data
     python tools/make_facts.py ../shared/facts --check    writes nothing, exit 1 where the data are stale
+    python tools/make_facts.py --from-kernel linux-6.12   rebuilds numbers and prototypes from a kernel source tree
+                                                          and says where the data are stale: tools/check_kernel.py
 
 The same tables give the same bytes: every file is sorted, plain ASCII, and headed with this generator and the
 tables it came from; there are no dates in it. docs/facts.md describes each file.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -258,9 +261,15 @@ def written(source: str, lines: list[str], *, in_order: bool) -> bytes:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path, help="folder of the fact tables")
+    parser.add_argument("tables", type=Path, nargs="?", help="folder of the fact tables")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the data are stale")
+    parser.add_argument("--from-kernel", type=Path, metavar="TREE", help="compare the data with a kernel source tree")
     args = parser.parse_args()
+    if args.from_kernel:
+        checker = Path(__file__).with_name("check_kernel.py")
+        return subprocess.run([sys.executable, checker, args.from_kernel]).returncode
+    if args.tables is None:
+        parser.error("the folder of the fact tables is missing")
     if not (args.tables / "syscalls.tsv").exists():
         if args.check:
             print(f"skipped: no fact tables at {args.tables}; the committed data were not compared")
