@@ -307,6 +307,8 @@ def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Cal
 
 
 def _weights(profile: Mapping[str, int] | None, arches: tuple[str, ...]) -> Any:
+    if profile is None:
+        return None
     from sysgate.compiler import profile as weighing
 
-    return None if profile is None else weighing.of_counts(profile, arches)
+    return weighing.of_counts(profile, arches)
