@@ -1,0 +1,64 @@
+"""How a process stands: its filters and its signals, as the launch needs them, read in one go."""
+
+from __future__ import annotations
+
+import os
+
+from sysgate.kernel import libc
+from sysgate.value import Value
+
+_NR_PRCTL = 157  # x86-64, where a launch is possible
+_PR_GET_SECCOMP = 21
+
+class Standing(Value):
+    """What /proc/PID/status says of one task.
+
+    filtered: mode 2 (filters). filters: how many, None before Linux 5.9. caught: signals that have handlers,
+    as bits 1 << (n - 1); None where it was not looked up.
+    """
+
+    filtered: bool
+    filters: int | None
+    caught: int | None
+
+    def narrowed(self, before: Standing) -> bool:
+        """Whether it stands behind at least one filter more than before."""
+        if self.filters is None or before.filters is None:
+            return self.filtered
+        return self.filtered and self.filters > before.filters
+
+
+def standing(task: int | str) -> Standing | None:
+    """Of a process by its number, or of this thread ("thread-self"); None where it is gone or not to be seen."""
+    try:
+        file = os.open(f"/proc/{task}/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(file, 8192)
+        finally:
+            os.close(file)
+    except OSError:
+        return None
+    mode = _field(text, b"\nSeccomp:\t")
+    if mode is None:
+        return None
+    filters = _field(text, b"\nSeccomp_filters:\t")
+    return Standing(
+        mode == b"2",
+        None if filters is None else int(filters),
+        int(_field(text, b"\nSigCgt:\t") or b"0", 16),
+    )
+
+
+def own_standing() -> Standing | None:
+    """Of the calling thread. Without any filter, the usual case, one prctl(2) tells that and /proc is not read."""
+    if libc.call(_NR_PRCTL, _PR_GET_SECCOMP) == 0:
+        return Standing(False, 0, None)
+    return standing("thread-self")
+
+
+def _field(text: bytes, key: bytes) -> bytes | None:
+    start = text.find(key)
+    if start < 0:
+        return None
+    start += len(key)
+    return text[start : text.index(b"\n", start)]

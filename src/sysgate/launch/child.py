@@ -1,0 +1,208 @@
+"""Starting one child behind a filter, and making sure that it stands there."""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+from fcntl import F_DUPFD_CLOEXEC, F_GETFD, fcntl
+
+from sysgate.errors import KernelError
+from sysgate.kernel import native, process
+from sysgate.launch import plan as planning
+from sysgate.launch.channel import Channel
+from sysgate.launch.orders import Orders
+from sysgate.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.launch.plan import Plan
+    from sysgate.launch.prepared import Loadable
+
+CLONE = "clone"
+NEW_LISTENER, WAIT_KILLABLE_RECV = 1 << 3, 1 << 5  # SECCOMP_FILTER_FLAG_*, include/uapi/linux/seccomp.h
+_CLONE_VM, _CLONE_VFORK, _SIGCHLD, _SIGKILL = 0x100, 0x4000, 17, 9
+
+_kernel_drops_handlers = True
+
+
+class NotStartedError(Exception):
+    """A step of the launch failed. step: its name in launch.plan, "clone", or "". errno: with what."""
+
+    def __init__(self, step: str, errno: int) -> None:
+        super().__init__(f"{step}: {os.strerror(errno)}")
+        self.step, self.errno = step, errno
+
+
+class Child:
+    """A program behind a filter, confirmed by the kernel. Nobody has waited for it yet.
+
+    pid: its process. listener: the filter's, the caller's to close; None without one. held: it waits for `go` and has
+    not executed its program yet.
+    """
+
+    def __init__(self, pid: int, listener: int | None, channel: Channel | None, orders: Orders) -> None:
+        self.pid, self.listener, self.held = pid, listener, channel is not None
+        self._channel, self._orders = channel, orders
+
+    def go(self) -> None:
+        """Let a held child execute its program. Raises NotStartedError; then nothing is left of it."""
+        assert self._channel is not None
+        self.held = False
+        self._channel.tell_to_go()
+        self._channel.close()
+        failed = _failure(self._orders)
+        self._orders.wipe()
+        if failed is not None:
+            self._drop_listener()
+            _reap(self.pid)
+            raise failed
+
+    def kill(self) -> None:
+        """End it, whatever it is doing; nothing is left of it."""
+        self._drop_listener()
+        if self._channel is not None and self.held:
+            self._channel.close()
+        os.kill(self.pid, _SIGKILL)
+        _reap(self.pid)
+
+    def _drop_listener(self) -> None:
+        if self.listener is not None:
+            os.close(self.listener)
+            self.listener = None
+
+
+def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: bool = False) -> Child:
+    """Start plan's program behind a filter.
+
+    flags: for seccomp(2), the first that the kernel takes; NEW_LISTENER in them asks for a listener. hold: the child
+    is to wait behind the filter until `go`.
+    Raises NotStartedError where a step failed, OSError for a descriptor that is not open, and KernelError where the
+    kernel does not confirm the filter. Then nothing is left of the child.
+    """
+    for fd in plan.keep or ():
+        fcntl(fd, F_GETFD)  # must be known before a new descriptor takes the number of one that is closed
+    # Where SIGCHLD is ignored a child leaves no trace once it ends (wait(2)): confirm while it cannot.
+    held = hold or _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN
+    copies = _above_streams(plan)
+    try:
+        child = _start(plan if copies == plan.streams else replace(plan, streams=copies), loadable, flags, held)
+    finally:
+        for fd, old in zip(copies, plan.streams):
+            if fd is not None and fd != old:
+                os.close(fd)
+    if held and not hold:
+        child.go()
+    return child
+
+
+def _above_streams(plan: Plan) -> tuple[int | None, ...]:
+    # Where the program's 1 is to be this process's 0, making its 0 first would overwrite it.
+    return tuple([
+        fd if fd is None or fd > 2 or fd == number else fcntl(fd, F_DUPFD_CLOEXEC, 3)
+        for number, fd in enumerate(plan.streams)
+    ])
+
+
+def _start(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool) -> Child:
+    global _kernel_drops_handlers
+    if _kernel_drops_handlers:
+        try:
+            return _attempt(plan, loadable, flags, hold, None)
+        except NotStartedError as error:
+            # clone3 is not there, does not know CLONE_CLEAR_SIGHAND, or is refused by a filter.
+            if error.step != CLONE or error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+                raise
+            _kernel_drops_handlers = False
+    own = process.standing("thread-self")
+    return _attempt(plan, loadable, flags, hold, (own and own.caught) or 0)
+
+
+def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, caught: int | None) -> Child:
+    with_listener = bool(flags[0] & NEW_LISTENER)
+    channel = Channel() if with_listener or hold else None
+    orders = Orders(plan.room() + len(loadable.filter))
+    held = False
+    try:
+        planning.enter(orders, plan, caught=caught or 0, spare=() if channel is None else (channel.theirs,))
+        filter, program = planning.place_filter(orders, loadable.filter)
+        if channel is None:
+            planning.confine(orders, program, flags)
+        else:
+            handed = planning.handover(orders, with_listener=with_listener)
+            planning.confine(orders, program, flags, listener=handed.listener)
+            planning.report(orders, channel.theirs, handed, hold=hold)
+        planning.execute(orders, plan, native.environment())
+        planning.give_up(orders)
+        orders.draw_ticket(filter, loadable.slots)
+        pid = orders.carry_out(_clone_flags(plan, hold), drop_handlers=caught is None)
+        if pid < 0:
+            raise NotStartedError(CLONE, -pid)
+        child = _met(pid, orders, channel, hold)
+        _confirm(child, with_listener)
+        held = hold
+        return child
+    finally:
+        if not held:
+            orders.wipe()
+            if channel is not None:
+                channel.close()
+
+
+def _clone_flags(plan: Plan, hold: bool) -> int:
+    if hold:
+        return _SIGCHLD
+    return _CLONE_VFORK | _SIGCHLD | (0 if plan.changes_user else _CLONE_VM)
+
+
+def _met(pid: int, orders: Orders, channel: Channel | None, hold: bool) -> Child:
+    # The child has executed its program, or ended; one that is held may also wait.
+    listener = None
+    if channel is not None and hold:
+        channel.child_has_it()
+        reported, listener = channel.report()
+        if reported:
+            return Child(pid, listener, channel, orders)
+    failed = _failure(orders)
+    if failed is None and channel is not None:
+        channel.child_has_it()
+        _, listener = channel.report()
+    child = Child(pid, listener, None, orders)
+    if failed is not None:
+        _reap(pid)
+        raise failed
+    return child
+
+
+def _confirm(child: Child, with_listener: bool) -> None:
+    after, before = process.standing(child.pid), process.own_standing()
+    narrowed = after is not None and before is not None and after.narrowed(before)
+    if narrowed and (child.listener is not None or not with_listener):
+        return
+    child.kill()
+    if not narrowed:
+        raise KernelError(errno.EPERM, "/proc does not show the filter on the new process, which was ended")
+    raise KernelError(errno.EMFILE, "the filter's listener did not arrive: is a descriptor free in this process?")
+
+
+def _failure(orders: Orders) -> NotStartedError | None:
+    # None where the last step made is an execve that did not return.
+    *before, (last, result) = orders.made()
+    if result is None and last.startswith(planning.EXECVE):
+        return None
+    if last != planning.FAILED:  # ended in the middle: by a signal, or by a filter that was there before
+        return NotStartedError(last, errno.EINTR)
+    tried = [-result for name, result in before if name.startswith(planning.EXECVE) and result is not None]
+    if tried:
+        return NotStartedError(planning.EXECVE, planning.why_not_executed(tried))
+    name, result = before[-1]
+    return NotStartedError(name.partition(" ")[0], -(result or 0))
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # SIGCHLD is ignored
