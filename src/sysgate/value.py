@@ -9,7 +9,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar, dataclass_transform
+    from collections.abc import Callable
+    from typing import Any, ClassVar, TypeVar, dataclass_transform
 
     _V = TypeVar("_V", bound="Value")
 else:
@@ -33,6 +34,8 @@ class _ValueType(type):
             merged.update(getattr(base, "_defaults", {}))
         cls._fields = inherited + own  # type: ignore[attr-defined]
         cls._defaults = {**merged, **defaults}  # type: ignore[attr-defined]
+        # The slots' own setters, half as slow as object.__setattr__, which has to look each up by name.
+        cls._setters = tuple([getattr(cls, field).__set__ for field in cls._fields])  # type: ignore[attr-defined]
         return cls
 
 
@@ -40,15 +43,17 @@ class _ValueType(type):
 class Value(metaclass=_ValueType):
     """A frozen record: fields by position or name, equal when type and fields are."""
 
-    _fields = ()
-    _defaults = {}
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
+    _setters: ClassVar[tuple[Callable[[Any, Any], None], ...]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        fields = self._fields
-        if len(args) == len(fields) and not kwargs:
-            for field, value in zip(fields, args):  # noqa: B905 - lengths were compared
-                object.__setattr__(self, field, value)
+        setters = self._setters
+        if len(args) == len(setters) and not kwargs:
+            for put, value in zip(setters, args):  # noqa: B905 - lengths were compared
+                put(self, value)
             return
+        fields = self._fields
         if len(args) > len(fields):
             raise TypeError(f"{type(self).__name__} takes {len(fields)} fields, not {len(args)}")
         given = {**self._defaults, **dict(zip(fields, args)), **kwargs}  # noqa: B905 - args may be fewer
