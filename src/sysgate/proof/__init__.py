@@ -1,0 +1,7 @@
+"""The prover: shows that a program means what its policy says. It shares no code with the compiler it judges."""
+
+from __future__ import annotations
+
+from sysgate.proof.verdict import Proof, prove, prove_equal
+
+__all__ = ["Proof", "prove", "prove_equal"]

@@ -1,0 +1,268 @@
+"""Proves that a program gives the answers that a policy, or another program, asks for.
+
+Ways through the program first: milliseconds for what the compiler makes. What they cannot hold, expressions that mix
+words or too many ways, is decided on single bits. Both are exact. What neither can decide within its budget is an
+error that says so, never a proof.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+from sysgate.action import ALLOW, Action, from_ret
+from sysgate.bpf.insn import LD_ABS, RET_A, RET_K, XOR_K
+from sysgate.bpf.machine import run, words
+from sysgate.bpf.program import Program
+from sysgate.call import Call
+from sysgate.errors import CompileError, ProofError, SysgateError
+from sysgate.proof.answers import answer
+from sysgate.proof.graph import ARCH, ARGS, IP, NR, WORDS, Graph, build
+from sysgate.proof.judge import Difference, Other, Policy
+from sysgate.proof.space import ARCH_SLOT, Space
+from sysgate.proof.spans import WORD, union
+from sysgate.proof.spec import laws
+from sysgate.proof.symbols import Symbols
+from sysgate.proof.walk import Roads, Unsupported
+from sysgate.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sysgate.policy.ruleset import Gate
+    from sysgate.proof.judge import Ticket
+    from sysgate.proof.spec import Law, Leaf
+
+# Forks a walk may take: some for every test, and then it is left to the bit level.
+_FORKS, _FORKS_PER_TEST = 5_000, 20
+# Calls to try where a difference is not sure.
+_TRIES = 5_000
+# Policies nest as deeply as their parser lets them, diagrams as deeply as a call has bits; Python's own limit is 1000
+# frames altogether. Frames of Python code do not use the C stack.
+_FRAMES = 6_000
+
+
+class Proof(Value):
+    """That a program gives the right answer to every call there can be.
+
+    instructions: its length. method: "boxes" or "bits". cases: ways through the program that were looked at; 0 on bits.
+    """
+
+    instructions: int
+    method: str
+    cases: int
+
+
+def _same(action: Action) -> Action:
+    return action
+
+
+def prove(
+    gate: Gate,
+    program: Program,
+    *,
+    leaf: Leaf = _same,
+    ticket: Ticket | None = None,
+    audits: Sequence[int] | None = None,
+) -> Proof:
+    """Proves that a program answers every call as a gate does: the same action, and data where the kernel reads it.
+
+    leaf: what is right instead of the answer that won, one action or a tuple of them.
+    ticket: (AUDIT_ARCH value, numbers): these calls pass when they carry the launch ticket, whose words are unknown;
+    the program's own words do not count. audits: the only AUDIT_ARCH values that count; None for all 2**32.
+    Raises ProofError with a counterexample that was run; BpfError for a program that is not valid; CompileError where
+    it cannot be decided within budget.
+    """
+    # In the byte order of the architectures it is to decide: nobody else runs it.
+    program = Program(program.insns, gate.big_endian)
+    with _Room():
+        due = laws(gate, leaf)
+        answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
+        graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
+        try:
+            method, cases = _judged(graph, due, ticket, audits)
+        except Difference as difference:
+            raise _refuted(gate, program, leaf, ticket, difference) from None
+    return Proof(len(program.insns), method, cases)
+
+
+def prove_equal(one: Program, two: Program, audits: Sequence[int] | None = None) -> Proof:
+    """Proves that two programs answer every call alike. audits, and errors: as `prove`.
+
+    Where they are for machines of different byte order, on both.
+    """
+    method, cases = "boxes", 0
+    for big_endian in sorted({one.big_endian, two.big_endian}):
+        first, second = Program(one.insns, big_endian), Program(two.insns, big_endian)
+        with _Room():
+            try:
+                way, count = _compared(first, second, audits)
+            except Difference as difference:
+                raise _unequal(first, second, difference) from None
+        method, cases = max(method, way, key=len), cases + count
+    return Proof(len(two.insns), min(method, way), cases)
+
+
+def _judged(graph: Graph, due: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> tuple[str, int]:
+    try:
+        space = Space()
+        judge = Policy(space, due, ticket)
+        return "boxes", _walked(Roads(graph, space), judge, audits)
+    except Unsupported:
+        from sysgate.proof import exact
+
+        exact.judge(graph, due, ticket, audits)
+        return "bits", 0
+
+
+def _compared(one: Program, two: Program, audits: Sequence[int] | None) -> tuple[str, int]:
+    symbols = Symbols()
+    # What one program computes can be told apart by what the other has in its text, unless both compute.
+    texts = [_answers(program) for program in (one, two)]
+    graph, other = (build(program, symbols, answers=text) for program, text in zip((one, two), reversed(texts)))
+    try:
+        space = Space()
+        first, second = Roads(graph, space), Roads(other, space)
+        return "boxes", _walked(first, Other(second, _budget(second)), audits)
+    except Unsupported:
+        from sysgate.proof import exact
+
+        exact.compare(graph, other, audits)
+        return "bits", 0
+
+
+def _walked(roads: Roads, judge: Policy | Other, audits: Sequence[int] | None) -> int:
+    space = roads.space
+    asked = None if audits is None else union((audit, audit) for audit in audits)
+    if asked is not None:
+        space.marked(ARCH, WORD, asked)
+    space.cut()
+    roads.lay()
+    judge.lay()
+    everything = space.full.copy()
+    if asked is not None:
+        everything[ARCH_SLOT] = space.bits(ARCH_SLOT, asked)
+    cases = 0
+    for given, box, ticket in roads.walked(everything, _budget(roads)):
+        cases += 1
+        judge.check(given, box, ticket)
+    return cases
+
+
+def _budget(roads: Roads) -> int:
+    return _FORKS + _FORKS_PER_TEST * len(roads.graph.nodes)
+
+
+# The answers that stand in a program's returns; None where it also computes one.
+def _answers(program: Program) -> list[int] | None:
+    if any(code == RET_A for code, _, _, _ in program.insns):
+        return None
+    return sorted({answer(k) for code, _, _, k in program.insns if code == RET_K})
+
+
+# The error for a difference that was found, after running both on it.
+def _refuted(gate: Gate, program: Program, leaf: Leaf, ticket: Ticket | None, difference: Difference) -> SysgateError:
+    from sysgate.policy import meaning
+
+    for call in _calls(difference, gate.entries[0][0] if gate.entries else 0):
+        tried = program
+        if ticket is not None:
+            tried = _with_ticket(program, call, carried=difference.ticket)
+        if difference.ticket and ticket is not None and ticket[0] == call.arch and call.nr in ticket[1]:
+            due: Action | tuple[Action, ...] = ALLOW
+        else:
+            due = leaf(meaning.decide(gate, call)[0])
+        right = due if isinstance(due, tuple) else (due,)
+        had = _run(tried, call)
+        if had not in [from_ret(action.ret) for action in right]:
+            wanted = " or ".join(map(_said, right))
+            return ProofError(f"the program answers {_said(had)} where the policy says {wanted}", _named(call))
+    return _undecided(difference, call)
+
+
+def _unequal(one: Program, two: Program, difference: Difference) -> SysgateError:
+    for call in _calls(difference, 0):
+        first, second = _run(one, call), _run(two, call)
+        if first != second:
+            return ProofError(f"the first program answers {_said(first)}, the second {_said(second)}", _named(call))
+    return _undecided(difference, call)
+
+
+def _undecided(difference: Difference, call: Call) -> CompileError:
+    if difference.known is not None:
+        return CompileError("could not be proved within budget, nor refuted: the program multiplies or mixes words")
+    return CompileError(f"the prover calls the answer to {_named(call)} wrong, and it is not: please report this")
+
+
+# Calls that may show a difference: one, or where that is not sure, many that have the bits in common that matter.
+def _calls(difference: Difference, audit: int) -> Iterator[Call]:
+    words = {ARCH: audit, **difference.words}
+    yield _call(words)
+    if difference.known is not None:
+        from random import Random
+
+        # The same ones each time. Words that are equal, small or have few bits meet conditions that random ones do not.
+        random = Random(0)
+        for _ in range(_TRIES):
+            same = random.getrandbits(32)
+            for word in range(WORDS):
+                fixed = difference.known.get(word, 0)
+                drawn = random.choice((0, 1, same, random.getrandbits(32), 1 << random.randrange(32)))
+                words[word] = difference.words.get(word, 0) & fixed | drawn & ~fixed
+            yield _call(words)
+
+
+def _call(words: dict[int, int]) -> Call:
+    def value(low: int) -> int:
+        return words.get(low, 0) | words.get(low + 1, 0) << 32
+
+    args = tuple([value(ARGS + 2 * index) for index in range(6)])
+    return Call(words[ARCH], words.get(NR, 0), args, value(IP))  # type: ignore[arg-type]
+
+
+# The architecture by its name, where a table has one.
+def _named(call: Call) -> Call:
+    from sysgate.facts.arches import by_audit
+
+    assert isinstance(call.arch, int)
+    known = by_audit(call.arch)
+    flagged = [arch for arch in known if arch.nr_flag and call.nr & 0xC000_0000 == arch.nr_flag]
+    plain = [arch for arch in known if not arch.nr_flag]
+    name = (flagged or plain or known)[0].name if known else call.arch
+    return Call(name, call.nr, call.args, call.ip)
+
+
+# The program with such secret words that the call carries the ticket, or does not.
+def _with_ticket(program: Program, call: Call, *, carried: bool) -> Program:
+    data = words(0, 0, call.args, 0, big_endian=program.big_endian)
+    insns = []
+    loaded = 0
+    for code, jt, jf, k in program.insns:
+        loaded = data[k >> 2] if code == LD_ABS else loaded
+        insns.append((code, jt, jf, loaded if carried else loaded ^ 1) if code == XOR_K else (code, jt, jf, k))
+    return Program(tuple(insns), program.big_endian)
+
+
+def _run(program: Program, call: Call) -> Action:
+    assert isinstance(call.arch, int)
+    return from_ret(run(program, call.arch, call.nr, call.args, call.ip)[0])
+
+
+def _said(action: Action) -> str:
+    return f"{action.kind}({action.data})" if action.data or action.kind == "errno" else action.kind
+
+
+class _Room:
+    """Frames enough for deep recursion, and no garbage collector: it would find nothing, for nothing here is cyclic."""
+
+    def __enter__(self) -> None:
+        self._limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(self._limit, _FRAMES))
+        self._collects = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._collects:
+            gc.enable()
+        sys.setrecursionlimit(self._limit)
