@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self
 
+    from sysgate.life.status import ProcessState
+
     from sysgate.decision import Origin
     from sysgate.launch.process import Completed
-    from sysgate.life.status import ProcessState
     from sysgate.policy.ruleset import Gate
     from sysgate.proof import Proof
 
@@ -41,7 +42,7 @@ class Policy(ast.Policy):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """The policy in a file, or a ready one: "@no_network". Raises PolicyError, also where the file cannot be read."""
+        """The policy in a file, or a ready one: "@no_network". Raises PolicyError, also where it cannot be read."""
         from sysgate.policy import include
 
         return cls._of(include.load(path))
@@ -112,7 +113,10 @@ class Policy(ast.Policy):
 
 
 class Program(bpf_program.Program):
-    """A seccomp-BPF program. policy: what it was compiled from, None for foreign ones. arches: those it decides about."""
+    """A seccomp-BPF program.
+
+    policy: what it was compiled from, None for foreign ones. arches: the architectures it decides about.
+    """
 
     policy: Policy | None = None
     arches: tuple[str, ...] = ()
@@ -121,7 +125,7 @@ class Program(bpf_program.Program):
     def from_bytes(cls, raw: bytes, *, big_endian: bool | None = None) -> Self:
         """Any seccomp-BPF program: an array of struct sock_filter. Raises BpfError if the kernel would refuse it.
 
-        big_endian: the byte order of the machine it is for; None finds it out from the bytes and the architectures tested.
+        big_endian: the byte order of the machine it is for; None finds it out from the bytes.
         """
         from sysgate.facts import arches
 
@@ -176,6 +180,17 @@ class Program(bpf_program.Program):
         from sysgate.policy import meaning
 
         return meaning.decide(_gate(self.policy, self.arches), call)[1]
+
+
+def load(name: str) -> Policy:
+    """The policy a person names on a command line: a file, `@NAME` for a ready one, `-` for standard input."""
+    if name != "-":
+        return Policy.load(name)
+    import sys
+
+    from sysgate.policy import include
+
+    return Policy.parse(include.decoded(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
 
 
 def run(argv: Sequence[str | bytes | PathLike[str]], *, policy: Policy, **kwargs: Any) -> Completed:

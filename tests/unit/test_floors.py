@@ -87,4 +87,4 @@ def test_the_face_loads_nothing() -> None:
 
     code = "import sys; before = set(sys.modules); import sysgate; print(sorted(set(sys.modules) - before))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "['sysgate']"
+    assert out.strip() == "['__future__', 'sysgate']"

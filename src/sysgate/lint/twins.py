@@ -1,0 +1,39 @@
+"""A deny-list that takes a call away and leaves another that does the same."""
+
+from __future__ import annotations
+
+from sysgate.facts import relations
+from sysgate.lint.finding import Finding, Subject, allowed, at, refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECK = "twin-left-open"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """`rename: 0` without `renameat2`, in a policy whose default lets calls through."""
+    for rules in subject.rulesets:
+        segments = {call: segment for arch, call, segment in subject.named() if arch == rules.arch}
+        for call, segment in segments.items():
+            if not segment.rules or not refused(segment):
+                continue
+            # A twin that has no rule at all was probably forgotten; one that has was thought of.
+            open_ones = [
+                twin
+                for twin in _alike(call, rules.arch)
+                if twin in segments and not segments[twin].rules and allowed(segments[twin])
+            ]
+            if open_ones:
+                names = ", ".join(open_ones)
+                message = f"{call} is refused, but {names} does much the same and is allowed"
+                yield at(segment.rules[-1].origin, CHECK, message, f"name it in the rule too: `{call}, {names}: …`")
+
+
+def _alike(call: str, arch: str) -> tuple[str, ...]:
+    found = dict.fromkeys(relations.twins(call, arch))
+    for _, members in relations.families(call):
+        found.update(dict.fromkeys(members))
+    found.pop(call, None)
+    return tuple(found)

@@ -1,0 +1,53 @@
+"""`sysgate check`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+KEYS = {"file", "syscalls", "rules", "arches", "instructions", "proved", "const_allow", "warnings"}
+
+
+def test_a_right_policy_is_ok(sysgate, tmp_path: Path) -> None:
+    file = tmp_path / "a.policy"
+    file.write_text("read: 1\nwrite: fd == 1 || fd == 2\nrt_sigreturn, restart_syscall, exit_group: 1\n")
+    done = sysgate("check", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "5 calls in 3 rules" in done.stdout
+    assert "proved" in done.stdout
+
+
+def test_json_is_one_object_with_an_entry_a_file(sysgate, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right.policy", tmp_path / "wrong.policy"
+    right.write_text("read: 1\n")
+    wrong.write_text("raed: 1\nwrite: fdd == 1\n")
+    done = sysgate("check", "--json", str(right), str(wrong))
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["ok"] is False
+    (entry,) = told["policies"]
+    assert set(entry) == KEYS
+    assert (entry["file"], entry["syscalls"], entry["rules"], entry["proved"]) == (str(right), 1, 1, True)
+    assert entry["const_allow"] == 1
+    assert [(error["line"], error["column"]) for error in told["errors"]] == [(1, 1), (2, 8)]
+    assert "read" in told["errors"][0]["hint"]
+
+
+def test_warnings_do_not_fail(sysgate, tmp_path: Path) -> None:
+    file = tmp_path / "a.policy"
+    file.write_text("kill: pid < 0xffffffff\n")
+    done = sysgate("check", str(file))
+    assert done.returncode == 0
+    assert f"{file}:1: warning: `pid < 4294967295` always holds" in done.stdout
+
+
+def test_a_policy_may_come_on_standard_input_or_be_a_ready_one(sysgate) -> None:
+    assert sysgate("check", "-", input="read: 1\n").returncode == 0
+    assert sysgate("check", "@startup", "@python", "@no_network", "@no_new_programs", "@no_kernel_danger").returncode == 0
+
+
+def test_a_file_that_is_not_there_is_said(sysgate, tmp_path: Path) -> None:
+    done = sysgate("check", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert "none" in done.stderr
+    assert "Traceback" not in done.stderr
