@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ctypes import CFUNCTYPE, addressof, c_char, c_void_p, memset
+from ctypes import CFUNCTYPE, addressof, c_char, c_void_p, memset, pythonapi
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
 from mmap import MAP_PRIVATE, PROT_EXEC, PROT_READ, mmap
 
@@ -64,8 +64,9 @@ class Memory:
         memset(self.address, 0, size)
 
 
+_environ = c_void_p.in_dll(pythonapi, "environ")
+
+
 def environment() -> int:
     """The address of this process's environment, a `char **` that os.environ keeps up to date."""
-    from ctypes import pythonapi
-
-    return c_void_p.in_dll(pythonapi, "environ").value or 0
+    return _environ.value or 0

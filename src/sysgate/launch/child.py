@@ -86,7 +86,7 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
         fcntl(fd, F_GETFD)  # must be known before a new descriptor takes the number of one that is closed
     # Where SIGCHLD is ignored a child leaves no trace once it ends (wait(2)): confirm while it cannot.
     held = hold or _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN
-    copies = _above_streams(plan)
+    copies = plan.streams if plan.streams == (None, None, None) else _above_streams(plan)
     try:
         child = _start(plan if copies == plan.streams else replace(plan, streams=copies), loadable, flags, held)
     finally:
@@ -116,8 +116,7 @@ def _start(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool) -> 
             if error.step != CLONE or error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
                 raise
             _kernel_drops_handlers = False
-    own = process.standing("thread-self")
-    return _attempt(plan, loadable, flags, hold, (own and own.caught) or 0)
+    return _attempt(plan, loadable, flags, hold, process.handled_signals())
 
 
 def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, caught: int | None) -> Child:
@@ -131,12 +130,13 @@ def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, c
         if channel is None:
             planning.confine(orders, program, flags)
         else:
-            handed = planning.handover(orders, with_listener=with_listener)
-            planning.confine(orders, program, flags, listener=handed.listener)
-            planning.report(orders, channel.theirs, handed, hold=hold)
+            message, listener = planning.handover(orders, with_listener=with_listener)
+            planning.confine(orders, program, flags, listener=listener)
+            planning.report(orders, channel.theirs, message, hold=hold)
         planning.execute(orders, plan, native.environment())
         planning.give_up(orders)
-        orders.draw_ticket(filter, loadable.slots)
+        if loadable.slots:
+            orders.draw_ticket(filter, loadable.slots)
         pid = orders.carry_out(_clone_flags(plan, hold), drop_handlers=caught is None)
         if pid < 0:
             raise NotStartedError(CLONE, -pid)
@@ -193,7 +193,7 @@ def _failure(orders: Orders) -> NotStartedError | None:
     if result is None and last.startswith(planning.EXECVE):
         return None
     if last != planning.FAILED:  # ended in the middle: by a signal, or by a filter that was there before
-        return NotStartedError(last, errno.EINTR)
+        return NotStartedError(planning.CUT_SHORT, errno.EINTR)
     tried = [-result for name, result in before if name.startswith(planning.EXECVE) and result is not None]
     if tried:
         return NotStartedError(planning.EXECVE, planning.why_not_executed(tried))

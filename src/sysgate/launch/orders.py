@@ -17,8 +17,10 @@ _NOT_MADE = -(1 << 63)
 _NR_GETRANDOM, _NR_CLONE, _NR_CLONE3 = 318, 56, 435
 _CLONE_CLEAR_SIGHAND, _SIGNAL_BITS = 1 << 32, 0xFF  # include/uapi/linux/sched.h
 _CLONE_ARGS_BYTES = 64  # CLONE_ARGS_SIZE_VER0
-_TICKET_BYTES = 24
-_ZEROS = (0,) * 6
+_TICKET_AT, _TICKET_BYTES = stub.ORDERS_BYTES, 24
+_FOURTH_ARGUMENT = stub.ARGUMENTS + 24
+_WORDS = stub.STEP_BYTES // 8
+_UNUSED = tuple((0,) * count + (_NOT_MADE,) for count in range(7))
 _POOLED_BYTES = 1 << 16
 
 _function: Callable[[int], None] | None = None
@@ -28,20 +30,22 @@ _pool: list[native.Memory] = []
 class Orders:
     """A list of steps under construction, then carried out once.
 
-    room: bytes for all that is placed and for the steps. Steps are named where their answer matters or another goes
-    on with them. As a successor "" is the next step, and "return" the caller.
+    room: bytes for all that is placed and for the steps. A step is followed by the next one where it succeeds, and by
+    the one named "failed" where it does not, unless said otherwise; "return" is the caller.
     """
 
     def __init__(self, room: int) -> None:
-        self._size = stub.ORDERS_BYTES + _TICKET_BYTES + room
+        self._size = _TICKET_AT + _TICKET_BYTES + room
         pooled = self._size <= _POOLED_BYTES
         self._memory = _pool.pop() if pooled and _pool else native.Memory(max(self._size, _POOLED_BYTES))
+        self._base = self._memory.address
         self._view = self._memory.view
-        self._steps: list[tuple[int, tuple[int, ...], int, str, str, str]] = []
-        self._names = {"return": -1}
+        self._words: list[int] = []
+        self._names: dict[str, int] = {}
+        self._jumps: list[tuple[int, str]] = []
         self._ticketed: list[int] = []
-        self._at = self._first = stub.ORDERS_BYTES + _TICKET_BYTES
-        self.old_mask = self._memory.address + stub.OLD_MASK
+        self._at = self._first = _TICKET_AT + _TICKET_BYTES
+        self.old_mask = self._base + stub.OLD_MASK
 
     def place(self, data: bytes) -> int:
         """The address of data, a multiple of eight."""
@@ -49,7 +53,7 @@ class Orders:
         end = at + len(data)
         self._view[at:end] = data
         self._at = end + 7 & ~7
-        return self._memory.address + at
+        return self._base + at
 
     def strings(self, items: Iterable[bytes]) -> int:
         """The address of a `char *[]` that a null pointer ends."""
@@ -63,41 +67,47 @@ class Orders:
 
     def words(self, *values: int) -> int:
         """The address of 64-bit words."""
-        return self.place(struct.pack(f"={len(values)}Q", *values))
+        at = self._at
+        struct.pack_into(f"={len(values)}Q", self._view, at, *values)
+        self._at = at + 8 * len(values)
+        return self._base + at
 
     def step(
-        self,
-        number: int,
-        *args: int,
-        name: str = "",
-        store: int = 0,
-        then: str = "",
-        orelse: str = "failed",
-        ticket: bool = False,
+        self, number: int, *args: int, name: str = "", store: int = 0, then: str = "", orelse: str = "failed", ticket: bool = False
     ) -> None:
-        """Add a call. store: an address that gets its result. ticket: of at most three arguments, the words follow."""
+        """Add a call.
+
+        name: to ask for its result, or to go on with it. store: an address that gets its result, 0 for none.
+        then, orelse: what follows success and error; "" is the next step. ticket: the ticket's words follow the
+        arguments, at most three.
+        """
+        words = self._words
         if name:
-            self._names[name] = len(self._steps)
+            self._names[name] = len(words) // _WORDS
         if ticket:
-            self._ticketed.append(len(self._steps))
-        self._steps.append((number, args, store, name, then, orelse))
+            self._ticketed.append(len(words) * 8 + _FOURTH_ARGUMENT)
+        words += (number, *args, *_UNUSED[6 - len(args)], store, 0, 0)
+        if then:
+            self._jumps.append((len(words) - 2, then))
+        if orelse:
+            self._jumps.append((len(words) - 1, orelse))
 
     def mark(self, name: str) -> None:
         """Let name stand for the step that is added next."""
-        self._names[name] = len(self._steps)
+        self._names[name] = len(self._words) // _WORDS
 
     def draw_ticket(self, filter: int, slots: Iterable[int]) -> None:
         """Fresh secret words for the ticketed steps, and for the instructions at slots of the filter placed there.
 
         They go from the kernel to their places and into no Python object; `wipe` leaves none. Raises KernelError.
         """
-        start = stub.ORDERS_BYTES
-        libc.done("getrandom", libc.call(_NR_GETRANDOM, self._memory.address + start, _TICKET_BYTES, 0))
-        words = [self._view[at : at + 4] for at in range(start, start + _TICKET_BYTES, 4)]
-        offset = filter - self._memory.address + 4  # k follows code, jt and jf in struct sock_filter
+        view, base = self._view, self._base
+        libc.done("getrandom", libc.call(_NR_GETRANDOM, base + _TICKET_AT, _TICKET_BYTES, 0))
+        words = [view[at : at + 4] for at in range(_TICKET_AT, _TICKET_AT + _TICKET_BYTES, 4)]
+        offset = filter - base + 4  # k follows code, jt and jf in struct sock_filter
         for place, index in enumerate(slots):
             at = offset + 8 * index
-            self._view[at : at + 4] = words[place % 6]
+            view[at : at + 4] = words[place % 6]
 
     def carry_out(self, clone_flags: int, *, drop_handlers: bool) -> int:
         """Make the calls in a child made by clone(2) with these flags; its pid, or -errno.
@@ -117,17 +127,21 @@ class Orders:
 
     def made(self) -> Iterator[tuple[str, int | None]]:
         """The steps as they were made: name and result. The last may have None: it did not return (execve, exit)."""
+        words = struct.unpack_from(f"={len(self._words)}q", self._view, self._first)
+        names = {index: name for name, index in self._names.items()}
+        start = self._base + self._first
         index = 0
         while True:
-            _, _, _, name, then, orelse = self._steps[index]
-            result = self._result(index)
+            result, _, then, orelse = words[_WORDS * index + 7 : _WORDS * (index + 1)]
+            name = names.get(index, "")
+            if result == _NOT_MADE:
+                yield name, None
+                return
             yield name, result
-            if result is None:
-                return
             successor = orelse if -4096 < result < 0 else then
-            index = self._names[successor] if successor else index + 1
-            if index < 0:
+            if not successor:
                 return
+            index = (successor - start) // stub.STEP_BYTES
 
     def wipe(self) -> None:
         """Forget everything, the ticket first of all."""
@@ -139,30 +153,22 @@ class Orders:
         global _function
         if _function is None:
             _function = native.function(stub.code())
-        first = self._lay_out()
-        struct.pack_into("=7q", self._view, 0, clone, first_argument, second_argument, first, 0, 0, _ALL_SIGNALS)
-        _function(self._memory.address)
+        self._lay_out()
+        start = self._base + self._first
+        struct.pack_into("=7q", self._view, 0, clone, first_argument, second_argument, start, 0, 0, _ALL_SIGNALS)
+        _function(self._base)
         return int(struct.unpack_from("=q", self._view, stub.PID)[0])
 
-    def _lay_out(self) -> int:
-        self._first = self._at
-        start = self._memory.address + self._at
-        size = stub.STEP_BYTES
-        names = {name: start + size * index for name, index in self._names.items()}
-        names["return"] = 0
-        words: list[int] = []
-        for number, args, store, _, then, orelse in self._steps:
-            start += size
-            names[""] = start
-            words += (number, *args, *_ZEROS[len(args) :], _NOT_MADE, store, names[then], names[orelse])
-        struct.pack_into(f"={len(words)}q", self._view, self._at, *words)
-        self._at += 8 * len(words)
-        for index in self._ticketed:
-            at = self._first + size * index + stub.ARGUMENTS + 24  # the fourth argument
-            self._view[at : at + _TICKET_BYTES] = self._view[stub.ORDERS_BYTES : stub.ORDERS_BYTES + _TICKET_BYTES]
-        return self._memory.address + self._first
-
-    def _result(self, index: int) -> int | None:
-        at = self._first + stub.STEP_BYTES * index + stub.RESULT
-        value = int(struct.unpack_from("=q", self._view, at)[0])
-        return None if value == _NOT_MADE else value
+    def _lay_out(self) -> None:
+        words, view = self._words, self._view
+        self._first = first = self._at
+        start = self._base + first
+        for index in range(_WORDS, len(words) + 1, _WORDS):
+            words[index - 2] = words[index - 1] = start + 8 * index
+        for index, name in self._jumps:
+            words[index] = 0 if name == "return" else start + stub.STEP_BYTES * self._names[name]
+        struct.pack_into(f"={len(words)}q", view, first, *words)
+        self._at = first + 8 * len(words)
+        ticket = view[_TICKET_AT : _TICKET_AT + _TICKET_BYTES]
+        for offset in self._ticketed:
+            view[first + offset : first + offset + _TICKET_BYTES] = ticket

@@ -32,6 +32,8 @@ FAILED_TO_START = 125
 EXECVE, SECCOMP, NO_NEW_PRIVS, CHDIR = "execve", "seccomp", "no_new_privs", "chdir"
 REPORTED, HELD, FAILED = "reported", "held", "failed"
 """The names of steps that are asked about afterwards; execve and seccomp are followed by a number."""
+CUT_SHORT = "cut short"
+"""What stands for a step at which the child just ended."""
 
 
 class Plan(Value):
@@ -145,23 +147,18 @@ def confine(orders: Orders, program: int, flags: Sequence[int], *, listener: int
     orders.mark("confined")
 
 
-class Handover(Value):
-    """The message that follows the filter. listener: where the descriptor's number belongs in it."""
+def handover(orders: Orders, *, with_listener: bool) -> tuple[int, int]:
+    """Place a message of one byte, with a listener or without: its address, and that of the listener's number.
 
-    message: int
-    listener: int
-
-
-def handover(orders: Orders, *, with_listener: bool) -> Handover:
-    """Place a message of one byte, with a listener or without (struct msghdr and cmsghdr, sendmsg(2), unix(7))."""
+    struct msghdr and cmsghdr: sendmsg(2), unix(7).
+    """
     control = orders.words(_CMSG_LEN, _SOL_SOCKET | _SCM_RIGHTS << 32, 0)
-    message = _message(orders, control, _CMSG_LEN if with_listener else 0)
-    return Handover(message, control + 16)
+    return _message(orders, control, _CMSG_LEN if with_listener else 0), control + 16
 
 
-def report(orders: Orders, channel: int, handed: Handover, *, hold: bool) -> None:
-    """Add the sending of that message, and with hold the wait for a byte that says to go on."""
-    orders.step(_SENDMSG, channel, handed.message, _MSG_NOSIGNAL, name=REPORTED, ticket=True)
+def report(orders: Orders, channel: int, message: int, *, hold: bool) -> None:
+    """Add the sending of that message on a socket, and with hold the wait for a byte that says to go on."""
+    orders.step(_SENDMSG, channel, message, _MSG_NOSIGNAL, name=REPORTED, ticket=True)
     if hold:
         orders.step(_RECVMSG, channel, _message(orders, 0, 0), 0, name=HELD, ticket=True)
 
