@@ -43,7 +43,8 @@ def test_warnings_do_not_fail(sysgate, tmp_path: Path) -> None:
 
 def test_a_policy_may_come_on_standard_input_or_be_a_ready_one(sysgate) -> None:
     assert sysgate("check", "-", input="read: 1\n").returncode == 0
-    assert sysgate("check", "@startup", "@python", "@no_network", "@no_new_programs", "@no_kernel_danger").returncode == 0
+    ready = ("@startup", "@python", "@no_network", "@no_new_programs", "@no_kernel_danger")
+    assert sysgate("check", *ready).returncode == 0
 
 
 def test_a_file_that_is_not_there_is_said(sysgate, tmp_path: Path) -> None:

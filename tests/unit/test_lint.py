@@ -42,7 +42,8 @@ LOOKS_RIGHT = [
     ("read: 1", "unreachable"),
     ("read: fd == 1 || fd == 2", "unreachable"),
     ("openat: !(flags & O_CREAT)\nopenat2: 0 else errno(ENOSYS)", "flags-in-memory"),
-    ("default: allow\nrenameat, renameat2: 0", "twin-left-open"),
+    ("default: allow\nrename, renameat, renameat2: 0", "twin-left-open"),
+    ("default: allow\nrenameat2: 0 else errno(ENOSYS)", "twin-left-open"),  # programs fall back to renameat
     ("renameat: 0", "twin-left-open"),  # an allow-list: the twin is refused as well
     ("restart_syscall, rt_sigreturn: 1", "missing-restart"),
     ("read: 1", "risky"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sysgate.facts import calls
+from sysgate.action import Action
+from sysgate.facts import calls, constants
 from sysgate.policy import ruleset
 from sysgate.value import Value
 
@@ -87,6 +88,14 @@ def refused(segment: Segment) -> bool:
     if not segment.rules:
         return segment.answer.kind != "allow"
     return any(always(bound) not in (None, "allow", "log") for bound in segment.rules)
+
+
+def answers_enosys(segment: Segment, arch: str) -> bool:
+    """Whether a call is answered as if the kernel did not have it, so that programs fall back."""
+    enosys = Action("errno", constants.value("ENOSYS", arch) or 0)
+    if not segment.rules:
+        return segment.answer == enosys
+    return any(bound.otherwise == enosys for bound in segment.rules)
 
 
 def always(bound: Bound) -> str | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.action import Action
-from sysgate.facts import constants
-from sysgate.lint.finding import Finding, Subject, always, at, refused
+from sysgate.lint.finding import Finding, Subject, always, answers_enosys, at, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,15 +30,10 @@ def check(subject: Subject) -> Iterator[Finding]:
             if not refused(segment):
                 message = f"{deciding}'s arguments are filtered, but {newer} has its flags in memory and is allowed"
                 yield at(origin, CHECK, message, hint)
-            elif not _answers_enosys(segment, constants.value("ENOSYS", rules.arch)):
+            elif not answers_enosys(segment, rules.arch):
                 yield at(origin, CHECK, f"{newer} is refused in a way that libc does not fall back from", hint)
 
 
 def _depends(segment: Segment) -> bool:
     return not refused(segment) and any(always(bound) is None for bound in segment.rules)
 
-
-def _answers_enosys(segment: Segment, enosys: int | None) -> bool:
-    if not segment.rules:
-        return segment.answer == Action("errno", enosys or 0)
-    return any(bound.otherwise == Action("errno", enosys or 0) for bound in segment.rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sysgate.facts import relations
-from sysgate.lint.finding import Finding, Subject, allowed, at, refused
+from sysgate.lint.finding import Finding, Subject, allowed, answers_enosys, at, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     for rules in subject.rulesets:
         segments = {call: segment for arch, call, segment in subject.named() if arch == rules.arch}
         for call, segment in segments.items():
-            if not segment.rules or not refused(segment):
-                continue
+            if not segment.rules or not refused(segment) or answers_enosys(segment, rules.arch):
+                continue  # ENOSYS is said to make a program fall back to the twin
             # A twin that has no rule at all was probably forgotten; one that has was thought of.
             open_ones = [
                 twin
@@ -33,7 +33,9 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _alike(call: str, arch: str) -> tuple[str, ...]:
     found = dict.fromkeys(relations.twins(call, arch))
-    for _, members in relations.families(call):
-        found.update(dict.fromkeys(members))
+    for operation, members in relations.families(call):
+        # Names of one stem (rename, renameat2); families also hold what only can stand in (kill and pidfd_send_signal).
+        if call.startswith(operation):
+            found.update(dict.fromkeys(member for member in members if member.startswith(operation)))
     found.pop(call, None)
     return tuple(found)
