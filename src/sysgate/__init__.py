@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sysgate.life.filters import Filters
     from sysgate.life.status import ProcessState
     from sysgate.policy import ftrace
-    from sysgate.prove import Proof
+    from sysgate.proof import Proof
     from sysgate.supervise.denial import Denial
 
 _HOME = {
@@ -36,7 +36,7 @@ _HOME = {
     "PolicyError": "sysgate.errors",
     "ProcessState": "sysgate.life.status",
     "Program": "sysgate.api",
-    "Proof": "sysgate.prove",
+    "Proof": "sysgate.proof",
     "ProofError": "sysgate.errors",
     "SysgateError": "sysgate.errors",
     "attach": "sysgate.api",
