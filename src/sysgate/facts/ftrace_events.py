@@ -6,8 +6,7 @@ Every argument is one unsigned 8-byte register in the record, whatever its C typ
 
 from __future__ import annotations
 
-from functools import cache
-from os.path import dirname, join
+from sysgate.facts import table
 
 PREFIX = "sys_enter_"
 
@@ -15,11 +14,13 @@ Argument = tuple[str, str]
 """Name and C type of one argument."""
 
 
-@cache
-def _table() -> dict[str, tuple[Argument, ...]]:
-    with open(join(dirname(__file__), "data", "ftrace_formats.txt"), encoding="ascii") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
-    return {row[0]: tuple(_argument(field) for field in row[1:]) for row in rows}
+def arguments(event: str) -> tuple[Argument, ...] | None:
+    """The arguments of an event, in register order; None for an event the table does not have.
+
+    event: with or without `sys_enter_`; so an entry point's name, `newfstat` not `fstat`.
+    """
+    row = table.row("ftrace_formats", event.removeprefix(PREFIX))
+    return None if row is None else tuple(_argument(field) for field in row[1:])
 
 
 def _argument(field: str) -> Argument:
@@ -27,14 +28,6 @@ def _argument(field: str) -> Argument:
     return name, ctype
 
 
-def arguments(event: str) -> tuple[Argument, ...] | None:
-    """The arguments of an event, in register order; None for an event the table does not have.
-
-    event: with or without `sys_enter_`; so an entry point's name, `newfstat` not `fstat`.
-    """
-    return _table().get(event.removeprefix(PREFIX))
-
-
 def names() -> tuple[str, ...]:
     """Every event, without `sys_enter_`, sorted."""
-    return tuple(sorted(_table()))
+    return tuple(row[0] for row in table.rows("ftrace_formats"))

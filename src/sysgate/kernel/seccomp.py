@@ -28,6 +28,7 @@ FLAGS: Mapping[str, int] = {
 }
 _TSYNC, _NEW_LISTENER, _WAIT_KILLABLE_RECV = FLAGS["tsync"], FLAGS["new_listener"], FLAGS["wait_killable_recv"]
 _PR_SET_NO_NEW_PRIVS = 38
+_MACHINE = os.uname().machine  # asked once: a later filter of this process may refuse uname(2)
 
 
 def knows_action(ret: int) -> bool:
@@ -66,11 +67,11 @@ def load(filter: bytes, flags: int = 0) -> int:
     length = (len(filter) // 8).to_bytes(2, _byte_order())
     program[0] = int.from_bytes(length + bytes(6), _byte_order())
     program[1] = addressof(body)
-    result = libc.call(_nr(_NR), _SET_MODE_FILTER, flags, addressof(program))
+    result = set_mode_filter(flags, addressof(program))
     if result == -errno.EACCES:
         # Neither CAP_SYS_ADMIN nor no_new_privs: kernel/seccomp.c, seccomp_prepare_filter.
-        libc.done("prctl(PR_SET_NO_NEW_PRIVS)", libc.call(_nr(_NR_PRCTL), _PR_SET_NO_NEW_PRIVS, 1))
-        result = libc.call(_nr(_NR), _SET_MODE_FILTER, flags, addressof(program))
+        set_no_new_privs()
+        result = set_mode_filter(flags, addressof(program))
     if result > 0 and flags & _TSYNC:  # no errno: the thread that could not be brought along
         raise KernelError(
             errno.ESRCH,
@@ -80,6 +81,16 @@ def load(filter: bytes, flags: int = 0) -> int:
     if result < 0:
         raise KernelError(-result, refusal(-result))
     return result
+
+
+def set_mode_filter(flags: int, program: int) -> int:
+    """What seccomp(SECCOMP_SET_MODE_FILTER) returns, -errno for a failure. program: a struct sock_fprog's address."""
+    return libc.call(_nr(_NR), _SET_MODE_FILTER, flags, program)
+
+
+def set_no_new_privs() -> None:
+    """From now on no execve gives this thread, or what it starts, more rights than it has. Cannot be undone."""
+    libc.done("prctl(PR_SET_NO_NEW_PRIVS)", libc.call(_nr(_NR_PRCTL), _PR_SET_NO_NEW_PRIVS, 1))
 
 
 def refusal(number: int) -> str:
@@ -99,10 +110,9 @@ def refusal(number: int) -> str:
 
 
 def _nr(numbers: Mapping[str, int]) -> int:
-    machine = os.uname().machine
-    if machine not in numbers:
-        raise KernelError(errno.ENOSYS, f"sysgate does not know how to ask a {machine} kernel for seccomp")
-    return numbers[machine]
+    if _MACHINE not in numbers:
+        raise KernelError(errno.ENOSYS, f"sysgate does not know how to ask a {_MACHINE} kernel for seccomp")
+    return numbers[_MACHINE]
 
 
 def _byte_order() -> str:
