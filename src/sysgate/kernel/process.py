@@ -10,6 +10,7 @@ from sysgate.value import Value
 _NR_PRCTL = 157  # x86-64, where a launch is possible
 _PR_GET_SECCOMP = 21
 
+
 class Standing(Value):
     """What /proc/PID/status says of a task's filters.
 

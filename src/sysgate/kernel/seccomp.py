@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from ctypes import addressof, c_uint64, create_string_buffer
+from sys import byteorder
 
 from sysgate.errors import KernelError
 from sysgate.kernel import libc
@@ -52,7 +53,7 @@ def notification_sizes() -> tuple[int, int, int] | None:
     raw = create_string_buffer(6)
     if libc.call(_nr(_NR), _GET_NOTIF_SIZES, 0, addressof(raw)) != 0:
         return None
-    request, answer, data = (int.from_bytes(raw.raw[at : at + 2], _byte_order()) for at in (0, 2, 4))
+    request, answer, data = (int.from_bytes(raw.raw[at : at + 2], byteorder) for at in (0, 2, 4))
     return request, answer, data
 
 
@@ -64,8 +65,8 @@ def load(filter: bytes, flags: int = 0) -> int:
     """
     body = create_string_buffer(filter, len(filter))
     program = (c_uint64 * 2)()  # struct sock_fprog: u16 len, padding, pointer
-    length = (len(filter) // 8).to_bytes(2, _byte_order())
-    program[0] = int.from_bytes(length + bytes(6), _byte_order())
+    length = (len(filter) // 8).to_bytes(2, byteorder)
+    program[0] = int.from_bytes(length + bytes(6), byteorder)
     program[1] = addressof(body)
     result = set_mode_filter(flags, addressof(program))
     if result == -errno.EACCES:
@@ -113,9 +114,3 @@ def _nr(numbers: Mapping[str, int]) -> int:
     if _MACHINE not in numbers:
         raise KernelError(errno.ENOSYS, f"sysgate does not know how to ask a {_MACHINE} kernel for seccomp")
     return numbers[_MACHINE]
-
-
-def _byte_order() -> str:
-    import sys
-
-    return sys.byteorder

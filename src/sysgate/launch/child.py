@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import _signal
 import errno
 import os
+import signal
+from contextlib import suppress
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, fcntl
 
 from sysgate.errors import KernelError
@@ -12,13 +13,14 @@ from sysgate.kernel import native, process
 from sysgate.launch import plan as planning
 from sysgate.launch.channel import Channel
 from sysgate.launch.orders import Orders
+from sysgate.launch.plan import UNCHANGED
 from sysgate.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sysgate.launch.plan import Plan
+    from sysgate.launch.plan import Plan, Streams
     from sysgate.launch.prepared import Loadable
 
 CLONE = "clone"
@@ -85,8 +87,8 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
     for fd in plan.keep or ():
         fcntl(fd, F_GETFD)  # must be known before a new descriptor takes the number of one that is closed
     # Where SIGCHLD is ignored a child leaves no trace once it ends (wait(2)): confirm while it cannot.
-    held = hold or _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN
-    copies = plan.streams if plan.streams == (None, None, None) else _above_streams(plan)
+    held = hold or signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    copies = plan.streams if plan.streams == UNCHANGED else _above_streams(plan)
     try:
         child = _start(plan if copies == plan.streams else replace(plan, streams=copies), loadable, flags, held)
     finally:
@@ -98,12 +100,13 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
     return child
 
 
-def _above_streams(plan: Plan) -> tuple[int | None, ...]:
+def _above_streams(plan: Plan) -> Streams:
     # Where the program's 1 is to be this process's 0, making its 0 first would overwrite it.
-    return tuple([
-        fd if fd is None or fd > 2 or fd == number else fcntl(fd, F_DUPFD_CLOEXEC, 3)
-        for number, fd in enumerate(plan.streams)
-    ])
+    def above(number: int) -> int | None:
+        fd = plan.streams[number]
+        return fd if fd is None or fd > 2 or fd == number else fcntl(fd, F_DUPFD_CLOEXEC, 3)
+
+    return above(0), above(1), above(2)
 
 
 def _start(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool) -> Child:
@@ -202,7 +205,5 @@ def _failure(orders: Orders) -> NotStartedError | None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with suppress(ChildProcessError):  # SIGCHLD may be ignored
         os.waitpid(pid, 0)
-    except ChildProcessError:
-        pass  # SIGCHLD is ignored

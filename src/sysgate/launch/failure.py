@@ -27,5 +27,7 @@ def exception(error: NotStartedError, program: PathName, cwd: PathName | None = 
     if error.step in (plan.NO_NEW_PRIVS, plan.REPORTED, plan.HELD):
         return KernelError(number, f"the launch was refused a step ({error.step}): {os.strerror(number)}")
     if error.step == plan.CUT_SHORT:
-        return KernelError(number, "the child was ended before it could start the program, perhaps by a filter around it")
+        return KernelError(
+            number, "the child was ended before it could start the program, perhaps by a filter around it"
+        )
     return OSError(number, os.strerror(number))

@@ -73,7 +73,14 @@ class Orders:
         return self._base + at
 
     def step(
-        self, number: int, *args: int, name: str = "", store: int = 0, then: str = "", orelse: str = "failed", ticket: bool = False
+        self,
+        number: int,
+        *args: int,
+        name: str = "",
+        store: int = 0,
+        then: str = "",
+        orelse: str = "failed",
+        ticket: bool = False,
     ) -> None:
         """Add a call.
 

@@ -22,7 +22,7 @@ TICKETED = frozenset({_SENDMSG, _RECVMSG, _EXECVE, _EXIT_GROUP})
 TICKETED_IN_PLACE = frozenset({_WRITE, _EXECVE, _EXIT_GROUP})
 """The same for a process that becomes the program itself."""
 
-_F_SETFD, _SIG_SETMASK, _SIGPIPE, _SIGXFSZ = 2, 2, 13, 25
+_F_SETFD, _SIG_SETMASK, _SIG_IGN, _SIGPIPE, _SIGXFSZ = 2, 2, 1, 13, 25
 _SECCOMP_SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
 _MSG_NOSIGNAL, _SOL_SOCKET, _SCM_RIGHTS, _CMSG_LEN = 0x4000, 1, 1, 20
 _LAST_FD = 0xFFFF_FFFF
@@ -36,18 +36,24 @@ CUT_SHORT = "cut short"
 """What stands for a step at which the child just ended."""
 
 
+Streams = tuple[int | None, int | None, int | None]
+UNCHANGED: Streams = (None, None, None)
+
+
 class Plan(Value):
     """What to start, and how: subprocess's keywords in the kernel's terms.
 
     paths: the files to try in order. env: entries NAME=value, None for this process's own. streams: descriptors of
     this process that become 0, 1 and 2; None leaves one as it is. keep: the descriptors that pass, all others from 3
     on are closed; None closes none. groups, gid, uid, umask, process_group: None leaves them as they are.
+    blocked: the signals it starts with blocked, as bits 1 << (n - 1); None: those of the calling thread. ignored:
+    signals it starts with ignored, beside those that this process ignores.
     """
 
     argv: tuple[bytes, ...]
     paths: tuple[bytes, ...]
     env: tuple[bytes, ...] | None = None
-    streams: tuple[int | None, int | None, int | None] = (None, None, None)
+    streams: Streams = UNCHANGED
     keep: tuple[int, ...] | None = None
     cwd: bytes | None = None
     umask: int | None = None
@@ -57,6 +63,8 @@ class Plan(Value):
     groups: tuple[int, ...] | None = None
     gid: int | None = None
     uid: int | None = None
+    blocked: int | None = None
+    ignored: tuple[int, ...] = ()
 
     @property
     def changes_user(self) -> bool:
@@ -78,11 +86,11 @@ def enter(orders: Orders, plan: Plan, *, caught: int, spare: Sequence[int] = ())
     """
     for fd in plan.keep or ():
         orders.step(_FCNTL, fd, _F_SETFD, 0)
-    for number, fd in enumerate(plan.streams):
-        if fd == number:
-            orders.step(_FCNTL, fd, _F_SETFD, 0)
-        elif fd is not None:
-            orders.step(_DUP2, fd, number)
+    for number, source in enumerate(plan.streams):
+        if source == number:
+            orders.step(_FCNTL, number, _F_SETFD, 0)
+        elif source is not None:
+            orders.step(_DUP2, source, number)
     if plan.cwd is not None:
         orders.step(_CHDIR, orders.place(plan.cwd + b"\0"), name=CHDIR)
     if plan.umask is not None:
@@ -94,7 +102,10 @@ def enter(orders: Orders, plan: Plan, *, caught: int, spare: Sequence[int] = ())
     for signal in range(1, reset.bit_length() + 1):
         if reset >> signal - 1 & 1:
             orders.step(_RT_SIGACTION, signal, default, 0, 8, orelse="")
-    orders.step(_RT_SIGPROCMASK, _SIG_SETMASK, orders.old_mask, 0, 8)
+    for signal in plan.ignored:
+        orders.step(_RT_SIGACTION, signal, orders.words(_SIG_IGN, 0, 0, 0), 0, 8)
+    mask = orders.old_mask if plan.blocked is None else orders.words(plan.blocked)
+    orders.step(_RT_SIGPROCMASK, _SIG_SETMASK, mask, 0, 8)
     if plan.new_session:
         orders.step(_SETSID)
     if plan.process_group is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sysgate.bpf import program as bpf_program
 from sysgate.bpf import ticket
+from sysgate.bpf.insn import BPF_MAXINSNS
 from sysgate.errors import CompileError, KernelError, PolicyError
 from sysgate.launch import plan
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sysgate.action import Action
     from sysgate.decision import Origin
@@ -84,8 +85,10 @@ def _compile(gate: Gate, form: str) -> Loadable:
     else:
         made = compile(gate, optimize="fast", ticket=passes)
         prove(gate, made, ticket=passes)
-    if len(made.insns) > bpf_program.insn.BPF_MAXINSNS:
-        raise CompileError(f"with what a launch needs the program has {len(made.insns)} instructions; the kernel takes 4096")
+    if len(made.insns) > BPF_MAXINSNS:
+        raise CompileError(
+            f"with what a launch needs the program has {len(made.insns)} instructions; the kernel takes 4096"
+        )
     return Loadable(bpf_program.to_bytes(made), ticket.slots(made))
 
 
@@ -99,7 +102,8 @@ def native_audit() -> int:
     if native is None or native.name != "x86_64" or sys.maxsize < 1 << 32:
         name = native.name if native else "this architecture"
         raise KernelError(
-            _ENOSYS, f"sysgate does not launch programs on {name} yet; policies compile and are judged for it all the same"
+            _ENOSYS,
+            f"sysgate does not launch programs on {name} yet; policies compile and are judged for it all the same",
         )
     return native.audit
 

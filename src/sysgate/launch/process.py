@@ -39,8 +39,8 @@ class Completed(subprocess.CompletedProcess):  # type: ignore[type-arg]
     """How a confined program ended.
 
     args, returncode, stdout, stderr, check_returncode: as subprocess.CompletedProcess has them.
-    denials: what it was refused, equal ones counted, in order of first sight. confined: True, for `run` raises else: the
-    kernel took the filter, and /proc showed it on the process.
+    denials: what it was refused, equal ones counted, in order of first sight. confined: True, for `run` raises else:
+    the kernel took the filter, and /proc showed it on the process.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 class _Process(subprocess.Popen):  # type: ignore[type-arg]
     """Popen whose child is started by a _Launch: all else of it, streams and waiting, is CPython's.
 
-    `_execute_child` is private to CPython, but stable since 3.2 in all but its list of parameters: they are taken by name.
+    `_execute_child` is private to CPython, but stable since 3.2 in all but its parameters: they are taken by name.
     """
 
     def __init__(self, args: Any, launch: _Launch, **kwargs: Any) -> None:
@@ -214,7 +214,7 @@ def _plan(argv: list[Word], program: Word, given: Mapping[str, Any]) -> Plan:
         tuple([_text(word) for word in argv]),
         search.candidates(_text(program), env),
         None if env is None else _environment(env),
-        tuple([None if fd == -1 else fd for fd in (given["p2cread"], given["c2pwrite"], given["errwrite"])]),
+        (_stream(given["p2cread"]), _stream(given["c2pwrite"]), _stream(given["errwrite"])),
         tuple(sorted({int(fd) for fd in given["pass_fds"]})) if given["close_fds"] else None,
         None if cwd is None else _text(cwd),
         None if umask < 0 else umask,
@@ -225,6 +225,10 @@ def _plan(argv: list[Word], program: Word, given: Mapping[str, Any]) -> Plan:
         None if gid is None else _id(gid),
         None if uid is None else _id(uid),
     )
+
+
+def _stream(fd: int) -> int | None:
+    return None if fd == -1 else fd
 
 
 def _environment(env: Mapping[Any, Any]) -> tuple[bytes, ...]:

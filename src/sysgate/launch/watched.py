@@ -50,7 +50,9 @@ class Watched:
             shield.down()
 
 
-def begin(plan: Plan, prepared: Prepared, form: str, *, abilities: Abilities | None = None, told: Told | None = None) -> Watched:
+def begin(
+    plan: Plan, prepared: Prepared, form: str, *, abilities: Abilities | None = None, told: Told | None = None
+) -> Watched:
     """Start plan's program behind a policy.
 
     form: NATIVE (nobody watches), EXPLAINED or OBSERVED, of launch.prepared. told: is called with each new denial.
@@ -73,7 +75,9 @@ def begin(plan: Plan, prepared: Prepared, form: str, *, abilities: Abilities | N
     return made
 
 
-def _listening(plan: Plan, prepared: Prepared, form: str, abilities: Abilities | None, told: Told | None) -> Watched | None:
+def _listening(
+    plan: Plan, prepared: Prepared, form: str, abilities: Abilities | None, told: Told | None
+) -> Watched | None:
     # None where there is no listener to be had.
     from sysgate.supervise.keeper import Keeper
 
@@ -91,8 +95,11 @@ def _listening(plan: Plan, prepared: Prepared, form: str, abilities: Abilities |
             assert child.listener is not None
             return Watched(child, Keeper(child.listener, prepared.gate, complain=observed, told=told))
     if observed:
-        raise KernelError(errno.EBUSY, "nothing can be observed here: the filter cannot have a listener, for this kernel is "
-                          "older than Linux 5.0 or this process stands behind a filter that has one")
+        raise KernelError(
+            errno.EBUSY,
+            "nothing can be observed here: the filter cannot have a listener, for this kernel is "
+            "older than Linux 5.0 or this process stands behind a filter that has one",
+        )
     return None
 
 

@@ -1,0 +1,201 @@
+"""`sysgate run`: run a program behind a policy and explain what it is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import REMAINDER
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from sysgate.launch.foreground import Ended
+    from sysgate.launch.watched import Told
+    from sysgate.policy.ast import Policy
+    from sysgate.supervise.denial import Denial
+
+EXAMPLE = """
+sysgate run -p app.policy -- ./app --serve
+sysgate run -e 'default: allow' -e 'mkdir, mkdirat: 0 else errno(EACCES)' -- mkdir x
+sysgate run --complain -o app.policy -- ./app
+"""
+
+_USAGE = 2
+_KILLED_BY_SIGSYS = 128 + 31
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_policy_arguments(parser)
+    parser.add_argument(
+        "--complain", action="store_true", help="refuse nothing: record what would be refused, as rules that allow it"
+    )
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE", help="where --complain writes its rules (else: standard error)"
+    )
+    parser.add_argument("--json", action="store_true", help="refusals as JSON, one object a line, on standard error")
+    parser.add_argument("--quiet", action="store_true", help="say nothing about refusals")
+    parser.add_argument(
+        "--no-explain", action="store_true", help="leave every answer to the kernel; refusals are not explained"
+    )
+    add_command(parser)
+
+
+def add_policy_arguments(parser: ArgumentParser) -> None:
+    """-p and -e, as `exec` has them too."""
+    parser.add_argument(
+        "-p",
+        dest="policies",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a policy, or @NAME; several must all allow",
+    )
+    parser.add_argument(
+        "-e",
+        dest="rules",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="a line of policy; together they are one file",
+    )
+
+
+def add_command(parser: ArgumentParser) -> None:
+    """The program and its arguments: all that is left."""
+    parser.add_argument("command", nargs=REMAINDER, metavar="-- PROGRAM [ARGUMENT ...]", help="what to run")
+
+
+def run(args: Namespace) -> int:
+    command = program(args)
+    wrong = _misuse(args, command)
+    if wrong:
+        print(
+            f"usage: sysgate run [-p FILE]... [-e RULE]... -- PROGRAM [ARGUMENT ...]\nsysgate run: {wrong}",
+            file=sys.stderr,
+        )
+        return _USAGE
+    from sysgate.errors import SysgateError
+    from sysgate.launch import foreground, prepared
+
+    if args.complain:
+        if args.output is not None and not _writable(args.output):
+            raise SysgateError(f"cannot write {args.output}")
+        say("sysgate: complain mode: this run is NOT confined, nothing is refused")
+    ready = prepared.prepare(policy_of(args))
+    form = prepared.OBSERVED if args.complain else prepared.NATIVE if args.no_explain else prepared.EXPLAINED
+    try:
+        ended = foreground.run(command, ready, form, told=_teller(args))
+    except foreground.NoProgramError as error:
+        say(f"sysgate: {error}")
+        return error.code
+    if args.complain:
+        _write_rules(args, command, ended)
+    elif args.json:
+        _print_json(ended)
+    elif not args.quiet:
+        _print_rest(args, ended)
+    return ended.code
+
+
+def program(args: Namespace) -> list[bytes]:
+    """The words of the command to run, the -- before it dropped."""
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    return [os.fsencode(word) for word in words]
+
+
+def policy_of(args: Namespace) -> Policy:
+    """What -p and -e say together. Raises PolicyError."""
+    from sysgate.policy import include
+
+    if len(args.policies) < 2:
+        return include.with_rules(args.policies[0] if args.policies else None, args.rules)
+    from sysgate.policy.both import both
+
+    first, *others = [include.with_rules(path, args.rules) for path in args.policies]
+    for other in others:
+        first = both(first, other)
+    return first
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, whatever has become of it."""
+    with suppress(OSError):  # closed, or a full disk: no reason to disturb the program
+        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def _misuse(args: Namespace, command: list[bytes]) -> str:
+    if not command:
+        return "which program? Put it at the end: sysgate run -p FILE -- PROGRAM"
+    if not (args.policies or args.rules or args.complain):
+        return "what is allowed? Give a policy: -p FILE, -p @NAME, or -e RULE"
+    if args.output is not None and not args.complain:
+        return "-o goes with --complain"
+    if args.complain and args.no_explain:
+        return "--complain records what is refused, --no-explain does not: choose one"
+    return ""
+
+
+def _writable(path: str) -> bool:
+    return os.access(path, os.W_OK) if os.path.exists(path) else os.access(os.path.dirname(path) or ".", os.W_OK)
+
+
+def _teller(args: Namespace) -> Told | None:
+    if args.quiet or args.json or args.complain:
+        return None
+    names = tuple(args.policies)
+
+    def tell(denial: Denial) -> None:
+        from sysgate.report.denial import printed
+
+        say(printed(denial, names))
+
+    return tell
+
+
+def _print_rest(args: Namespace, ended: Ended) -> None:
+    if ended.denials:
+        from sysgate.report.denial import summary
+
+        repeated = summary(ended.denials)
+        if repeated:
+            say(repeated)
+    elif ended.code == _KILLED_BY_SIGSYS and (args.no_explain or ended.note):
+        say("sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap")
+    for line in (ended.note, ended.trouble and f"not every refusal could be explained ({ended.trouble})"):
+        if line:
+            say(f"sysgate: {line}")
+
+
+def _print_json(ended: Ended) -> None:
+    import json
+
+    from sysgate.report.denial import as_json
+
+    for denial in ended.denials:
+        say(json.dumps(as_json(denial)))
+
+
+def _write_rules(args: Namespace, command: list[bytes], ended: Ended) -> None:
+    from sysgate.decode import escaped
+    from sysgate.supervise import suggest
+
+    shown = escaped(" ".join(map(os.fsdecode, command)))
+    if args.policies or args.rules:
+        lines = list(dict.fromkeys(line for denial in ended.denials for line in denial.suggestion.splitlines()))
+        head = [f"# What else {shown} called: to be added to {escaped(', '.join(args.policies) or 'the rules')}"]
+    else:
+        lines = list(suggest.lines(ended.denials))
+        release = ".".join(os.uname().release.split("-")[0].split(".")[:2])
+        head = [f"# What {shown} called in one run that was watched, not confined.", f"since: {release}"]
+    text = "\n".join([*head, *lines, ""])
+    if args.output is None:
+        say(text.removesuffix("\n"))
+    else:
+        with open(args.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    where = "" if args.output is None else f", written to {escaped(args.output)}"
+    say(f"sysgate: this run was NOT confined; {len(lines)} rule lines would allow what it did{where}")
+    if ended.trouble:
+        say(f"sysgate: not everything could be recorded ({ended.trouble})")
