@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from sysgate.call import Call
 
 
+_LONGEST = 160  # characters of a line that an error shows
+_BEFORE = 60  # of which so many stand before a mistake far to the right
+
+
 class SysgateError(Exception):
     """Anything sysgate refuses or fails at."""
 
@@ -46,10 +50,12 @@ class PolicyError(SysgateError):
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         lines = [f"{where}: {self.message}" if where else self.message]
         if self.source and self.column is not None:
-            before = self.source[: self.column - 1]
+            # Of a very long line only what stands around the mistake.
+            start = self.column - 1 - _BEFORE if self.column > _LONGEST else 0
+            shown = self.source[start : start + _LONGEST]
             # Tabs stay tabs, so that the caret stands under its word at any tab width.
-            pad = "".join(c if c == "\t" else " " for c in before)
-            lines += [f"    {self.source}", f"    {pad}{'^' * max(1, self.width)}"]
+            pad = "".join(c if c == "\t" else " " for c in shown[: self.column - 1 - start])
+            lines += [f"    {shown}", f"    {pad}{'^' * max(1, min(self.width, len(shown) - len(pad)))}"]
         if self.hint:
             lines.append(f"    {self.hint}")
         return "\n".join(lines)

@@ -175,9 +175,10 @@ class NextSyscall(Statement):
 
 
 class Section(Statement):
-    """`[…]`. arches: canonical names; empty for `[all]`; `NOWHERE` for one with a mistake."""
+    """`[…]`. arches: canonical names; empty for `[all]`; `NOWHERE` for one with a mistake. excluding: of `[not …]`."""
 
     arches: tuple[str, ...]
+    excluding: tuple[str, ...] = ()
 
 
 class Rule(Statement):
@@ -262,11 +263,16 @@ class Policy(Value):
             return True
         if not isinstance(other, Policy):
             return NotImplemented
-        from sysgate.policy import printer
+        from sysgate.policy.printer import text
 
-        return self.dialect == other.dialect and printer.text(self) == printer.text(other)
+        return self.dialect == other.dialect and text(self) == text(other)
 
     def __hash__(self) -> int:
-        from sysgate.policy import printer
+        from sysgate.policy.printer import text
 
-        return hash(printer.text(self))
+        return hash(text(self))
+
+    def __str__(self) -> str:
+        from sysgate.policy.printer import text
+
+        return text(self)

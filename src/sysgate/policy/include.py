@@ -12,7 +12,8 @@ import stat
 from sysgate.errors import PolicyError
 from sysgate.policy import ast, parser
 from sysgate.policy.lexer import MAX_CHARACTERS, Source
-from sysgate.policy.names import Names
+from sysgate.policy.names import Names, TooMany
+from sysgate.policy.trees import building
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ MAX_DEPTH = 32
 DIALECTS = ("sysgate", "ftrace")
 
 
+@building
 def parse(text: str, name: str = "<policy>", dialect: str = "sysgate") -> ast.Policy:
     """The policy a text says; `include` is resolved from the folder of name. dialect: "sysgate" or "ftrace".
 
@@ -42,6 +44,7 @@ def load(path: str | os.PathLike[str], dialect: str = "sysgate") -> ast.Policy:
     return parse(read(name), name, dialect)
 
 
+@building
 def with_rules(path: str | None, texts: Sequence[str]) -> ast.Policy:
     """The policy of a command line: all `-e` texts are one file, included at the end of the `-p` file if there is one.
 
@@ -127,7 +130,8 @@ def _kind(mode: int) -> str:
 
 
 def _identity(name: str) -> str:
-    return name if name.startswith("@") else os.path.realpath(name)
+    # Neither is a file: a ready policy, and a text that came without one (`<policy>`).
+    return name if name.startswith(("@", "<")) else os.path.realpath(name)
 
 
 class _Side:
@@ -268,8 +272,11 @@ class _Walk:
 
     def errors(self) -> list[PolicyError]:
         """Take all statements in; every mistake, in file order."""
-        for statement in self.read.file.statements:
-            _TAKE[type(statement)](self, statement)
+        try:
+            for statement in self.read.file.statements:
+                _TAKE[type(statement)](self, statement)
+        except TooMany:
+            pass  # those found are enough to begin with
         found = [(error.line or 0, error.column or 0, [error]) for error in (*self.read.errors, *self.names.errors)]
         found += [(line, 0, errors) for line, errors in self.inner]
         found.sort(key=lambda entry: entry[:2])
@@ -283,7 +290,8 @@ class _Walk:
 
     def section(self, statement: ast.Section) -> None:
         self.arches = statement.arches or None
-        self.reading.named.update(statement.arches)
+        if not statement.excluding:
+            self.reading.named.update(statement.arches)
 
     def outside_sections(self, statement: ast.Statement, word: str) -> bool:
         if self.arches is not None and self.arches != ast.NOWHERE:

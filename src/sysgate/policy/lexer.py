@@ -33,6 +33,7 @@ _DIGITS = {8: "01234567", 10: "0123456789", 16: "0123456789abcdefABCDEF"}
 _WORD = _LETTERS | frozenset("0123456789")
 
 MAX_CHARACTERS = 16 << 20
+MAX_ERRORS = 5000
 
 
 class Place(Value):
@@ -51,7 +52,7 @@ class Source:
     does not end inside braces.
     """
 
-    __slots__ = ("_hints", "_starts", "lines", "name", "words")
+    __slots__ = ("_hints", "_spans", "_starts", "lines", "name", "words")
 
     def __init__(self, text: str, name: str) -> None:
         """Raises PolicyError for a text too long to be a policy."""
@@ -63,6 +64,7 @@ class Source:
             )
         self.name = name
         self._hints = 20
+        self._spans: tuple[int, list[tuple[int, int]]] = (0, [])  # of the line last asked for
         self.lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
         if self.lines[-1] == "":
             self.lines.pop()
@@ -73,7 +75,7 @@ class Source:
     def _take_apart(self) -> None:
         open_braces = 0
         for line in self.lines:
-            found = words_of(line)
+            found = words_of(line) if line else ()
             if open_braces and _begins_statement(found):
                 # A `{` was never closed. The statements after it are read all the same.
                 self.words.append("\n")
@@ -95,13 +97,19 @@ class Source:
         """The index of a line's first word. line: from 1."""
         return self._starts[line - 1]
 
+    def spans(self, line: int) -> list[tuple[int, int]]:
+        """(start, end) of each word of a line, from 0. line: from 1."""
+        if self._spans[0] != line:
+            self._spans = line, spans_of(self.lines[line - 1])
+        return self._spans[1]
+
     def place(self, at: int, until: int | None = None) -> Place:
         """Where the word with index `at` stands; with until, all from it to the word before `until` on its line."""
         if not self._starts:
             return Place(1, 1, 1, "")
         line = self.line_of(at)
         text, first = self.lines[line - 1], self._starts[line - 1]
-        spans = spans_of(text)
+        spans = self.spans(line)
         if at - first >= len(spans):  # the end of the line
             return Place(line, spans[-1][1] + 1 if spans else 1, 1, text)
         start, end = spans[at - first]
@@ -112,12 +120,16 @@ class Source:
     def text_of(self, at: int, until: int) -> str:
         """The text from word `at` to the word before `until`: as written on one line, else its lines joined."""
         first, last = self.line_of(at), self.line_of(until - 1)
+        if first == last and at == self.start_of(first) and self.words[until] == "\n":
+            whole = self.lines[first - 1]
+            if plain(whole) and '"' not in whole and "'" not in whole:
+                return whole.partition("#")[0].strip(" \t")
         if first == last:
             place = self.place(at, until)
             return place.text[place.column - 1 : place.column - 1 + place.width]
         pieces = []
         for line in range(first, last + 1):
-            spans, start = spans_of(self.lines[line - 1]), self.start_of(line)
+            spans, start = self.spans(line), self.start_of(line)
             inside = spans[max(0, at - start) : until - start]
             if inside:
                 pieces.append(self.lines[line - 1][inside[0][0] : inside[-1][1]])

@@ -11,6 +11,7 @@ from sysgate.facts import calls, constants, groups
 from sysgate.facts.arches import ARCHES, native
 from sysgate.facts.prototypes import prototype
 from sysgate.policy import ast
+from sysgate.policy.lexer import MAX_ERRORS
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from sysgate.policy.lexer import Source
 
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
+
+
+class TooMany(Exception):
+    """A text has more mistakes than anyone will read, and looking for the rest takes time."""
 
 
 class Let(Value):
@@ -49,6 +54,8 @@ class Names:
 
     def fail(self, message: str, at: int, until: int | None = None, hint: str = "") -> None:
         self.errors.append(self.source.error(message, at, until, hint))
+        if len(self.errors) >= MAX_ERRORS:
+            raise TooMany
 
     # ---- lets
 
@@ -106,11 +113,8 @@ class Names:
         return name if known.value is None else known.value
 
     def words_from(self, word: str, at: int) -> int:
-        """Where a word stands, at or after `at` in its statement."""
-        try:
-            return self.source.words.index(word, at, self.source.words.index("\n", at))
-        except ValueError:
-            return at
+        """Where a word of a statement stands, at or after `at`."""
+        return self.source.words.index(word, at)
 
     def items(self, written: tuple[ast.Item, ...], at: int) -> tuple[ast.Item, ...]:
         found: list[ast.Item] = []
@@ -128,7 +132,7 @@ class Names:
             if high < low:  # lets
                 self.fail("this range ends below its start", at)
             return
-        for arch in _order():
+        for arch in order():
             first, last = plain_value(low, arch), plain_value(high, arch)
             if first is not None and last is not None:
                 if last < first:
@@ -160,36 +164,42 @@ class Names:
         if answer.kind != "errno":
             return answer
         data = self.const(answer.data, answer.at + 2)
-        for arch in _order():
-            value = plain_value(data, arch)
-            if value is not None:
-                if not 0 <= value <= MAX_ERRNO:
-                    self.fail(f"an errno is a number from 0 to {MAX_ERRNO}, not {value}", answer.at + 2)
-                break
+        if data not in _errnos:
+            value = next((value for value in (plain_value(data, arch) for arch in order()) if value is not None), 0)
+            if not 0 <= value <= MAX_ERRNO:
+                self.fail(f"an errno is a number from 0 to {MAX_ERRNO}, not {value}", answer.at + 2)
+            else:
+                _errnos.add(data)
         return answer if data is answer.data else ast.Answer(answer.kind, data, answer.at)
 
     def expr(self, expr: ast.Expr) -> ast.Expr:
+        """A test with lets put in; the same object where it has none."""
         if isinstance(expr, ast.Compare):
             self._used.setdefault(expr.name, expr.at + (expr.mask is not None))
-            value = self.const(expr.value, expr.at)
+            value = expr.value if type(expr.value) is int else self.const(expr.value, expr.at)
             mask = expr.mask if expr.mask is None else self.const(expr.mask, expr.at)
             if value is expr.value and mask is expr.mask:
                 return expr
             return ast.Compare(expr.name, mask, expr.op, value, expr.at)
-        if isinstance(expr, ast.Any | ast.All):
+        if isinstance(expr, (ast.Any, ast.All)):
             parts: list[ast.Expr] = []
+            same = True
             for part in expr.parts:
-                parts.append(self.expr(part))
-            return ast.Any(tuple(parts)) if isinstance(expr, ast.Any) else ast.All(tuple(parts))
+                known = self.expr(part)
+                same = same and known is part
+                parts.append(known)
+            return expr if same else type(expr)(tuple(parts))
         if isinstance(expr, ast.Not):
-            return ast.Not(self.expr(expr.inner))
+            inner = self.expr(expr.inner)
+            return expr if inner is expr.inner else ast.Not(inner)
         if isinstance(expr, ast.Among):
             self._used.setdefault(expr.name, expr.at + (expr.mask is not None))
             mask = expr.mask if expr.mask is None else self.const(expr.mask, expr.at)
             return ast.Among(expr.name, mask, self.set(expr), expr.at)
         if isinstance(expr, ast.Shares):
             self._used.setdefault(expr.name, expr.at)
-            return ast.Shares(expr.name, self.const(expr.mask, expr.at), expr.at)
+            mask = self.const(expr.mask, expr.at)
+            return expr if mask is expr.mask else ast.Shares(expr.name, mask, expr.at)
         return expr
 
     def set(self, expr: ast.Among) -> tuple[ast.Item, ...]:
@@ -258,6 +268,7 @@ class Names:
 
 
 _constants: dict[str, bool] = {}
+_errnos: set[ast.Const] = set()  # found good
 _calls: dict[str, bool] = {}
 _arguments: dict[tuple[str, str, tuple[str, ...] | None], bool] = {}
 
@@ -273,7 +284,7 @@ def known_call(name: str) -> bool:
     """Whether some architecture has a call that goes by this name."""
     if name not in _calls:
         # The first table is read anyway; that of all names only where it does not help.
-        _calls[name] = name in calls.table(_order()[0]) or calls.known(name)
+        _calls[name] = name in calls.table(order()[0]) or calls.known(name)
     return _calls[name]
 
 
@@ -281,7 +292,7 @@ def has_argument(name: str, argument: str, arches: tuple[str, ...] | None) -> bo
     """Whether a call has an argument on one of these architectures (None: of all); True where none has the call."""
     key = name, argument, arches
     if key not in _arguments:
-        _arguments[key] = _has_argument(name, argument, _order() if arches in (None, ast.NOWHERE) else arches)
+        _arguments[key] = _has_argument(name, argument, order() if arches in (None, ast.NOWHERE) else arches)
     return _arguments[key]
 
 
@@ -299,7 +310,7 @@ def _has_argument(name: str, argument: str, arches: Iterable[str]) -> bool:
 
 def arguments(name: str, arches: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The argument names of a call, on the first of the architectures that has it; None where they are not known."""
-    for arch in _order() if arches in (None, ast.NOWHERE) else arches:
+    for arch in order() if arches in (None, ast.NOWHERE) else arches:
         call = calls.resolve(arch, name)
         declared = prototype(call, arch) if call else None
         if declared:
@@ -330,8 +341,8 @@ def plain_value(const: ast.Const, arch: str) -> int | None:
 _ordered: list[str] = []
 
 
-def _order() -> list[str]:
-    # All architectures, the one whose tables are read anyway first.
+def order() -> list[str]:
+    """All architectures, the one whose tables are read anyway first."""
     if not _ordered:
         here = native()
         _ordered.extend(dict.fromkeys((here.name, *ARCHES) if here else ARCHES))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sysgate.errors import PolicyError
 from sysgate.policy import ast
-from sysgate.policy.lexer import OPERATORS, Source, is_name, number
+from sysgate.policy.lexer import MAX_ERRORS, OPERATORS, Source, is_name, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ def parse_file(source: Source) -> tuple[ast.File, list[PolicyError]]:
     return _Parser(source).file()
 
 
+def parse_statement(source: Source, at: int) -> ast.Statement:
+    """The one statement that begins with word `at` and ends its line. Raises PolicyError."""
+    parser = _Parser(source)
+    parser.at = at
+    return parser.whole_statement()
+
+
 class _Parser:
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -56,21 +63,25 @@ class _Parser:
     def file(self) -> tuple[ast.File, list[PolicyError]]:
         statements: list[ast.Statement] = []
         words, end = self.words, len(self.words)
-        while self.at < end:
+        while self.at < end and len(self.errors) < MAX_ERRORS:
             if words[self.at] == "\n":
                 self.at += 1
                 continue
             start, self.depth = self.at, 0
             try:
-                statements.append(self.statement())
-                if words[self.at] != "\n":
-                    self.stray()
+                statements.append(self.whole_statement())
             except PolicyError as error:
                 self.errors.append(error)
                 statements += self.remains(start)
                 self.at = words.index("\n", self.at)
             self.at += 1
         return ast.File(self.source, tuple(statements)), self.errors
+
+    def whole_statement(self) -> ast.Statement:
+        statement = self.statement()
+        if self.words[self.at] != "\n":
+            self.stray()
+        return statement
 
     def remains(self, start: int) -> list[ast.Statement]:
         """What a statement with a mistake still tells, so that nothing after it looks wrong for its sake."""
@@ -112,7 +123,7 @@ class _Parser:
 
     # stmt = "include" STRING | "since" ":" VERSION | ( "default" | "deny" ) ":" action
     #      | "let" NAME "=" ( set | const ) | "on_next_syscall" ":" "1"
-    #      | "[" ( "all" | ARCH { "," ARCH } ) "]" | head { "," head } ":" body .
+    #      | "[" ( "all" | [ "not" ] ARCH { "," ARCH } ) "]" | head { "," head } ":" body .
     def statement(self) -> ast.Statement:
         reader = _STATEMENTS.get(self.words[self.at])
         return reader(self) if reader else self.rule()
@@ -188,6 +199,8 @@ class _Parser:
             self.in_section = False
             return ast.Section(start, self.at, ())
         names: list[str] = []
+        excluding = self.words[self.at] == "not" and self.words[self.at + 1] != "]"
+        self.at += excluding
         while True:
             first = self.at
             written = self.dashed("an architecture")
@@ -202,7 +215,13 @@ class _Parser:
             self.at += 1
         self.take("]", "`,` or `]`")
         self.in_section = True
-        return ast.Section(start, self.at, tuple(sorted(names, key=arches.ARCHES.index)))
+        named = tuple(sorted(names, key=arches.ARCHES.index))
+        if not excluding:
+            return ast.Section(start, self.at, named)
+        left = tuple([arch for arch in arches.ARCHES if arch not in named])
+        if not left:
+            self.fail("no architecture is left for this section", start, self.at)
+        return ast.Section(start, self.at, left, named)
 
     def dashed(self, what: str) -> str:
         """A name that may contain dashes; the lexer has it in pieces."""

@@ -15,6 +15,7 @@ from sysgate.facts.arches import arch as arch_named
 from sysgate.facts.prototypes import prototype
 from sysgate.policy import ast
 from sysgate.policy import ruleset as rules
+from sysgate.policy.trees import building
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ END = 1 << 32
 # x32 numbers: bit 30 set, bit 31 clear (__X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h).
 X32, X32_END = 1 << 30, 1 << 31
 _WORD_BITS = 64
-_NO_REFUSAL = ("allow", "log", "notify", "trace")
+NO_REFUSAL = ("allow", "log", "notify", "trace")
 # The machine's own ABI, and those it also runs.
 _OTHER_ABIS = {
     "x86_64": ("x32", "i386"),
@@ -49,6 +50,7 @@ def arches(policy: ast.Policy) -> tuple[str, ...]:
     return (here.name, *(arch for arch in policy.named if arch in others))
 
 
+@building
 def resolve(policy: ast.Policy, arch: str) -> rules.Ruleset:
     """What the policy says on one architecture.
 
@@ -180,7 +182,7 @@ class _Resolving:
         """The default, unless that lets calls through."""
         line = self.default(side)
         answer = self.line(line)
-        return KILL_PROCESS if answer.kind in _NO_REFUSAL else answer
+        return KILL_PROCESS if answer.kind in NO_REFUSAL else answer
 
     def line(self, line: ast.Line | None) -> Action:
         return self.action(line.answer, line.source) if line else KILL_PROCESS
@@ -317,7 +319,7 @@ class _Side:
     def __init__(self, resolving: _Resolving, index: int, side: ast.Side) -> None:
         self.index, self.end = index, side.end
         self.arch = resolving.arch
-        self.since = _trimmed(side.since) if side.since else None
+        self.since = trimmed(side.since) if side.since else None
         line = resolving.default(index)
         origin = _origin(line.source, line.at, line.end) if line else None
         self.default = resolving.line(line), origin
@@ -338,7 +340,7 @@ class _Side:
         if name is None:
             return self.unknown
         came = ages.since(name)
-        return self.unknown if came and _trimmed(came) > self.since else self.default
+        return self.unknown if came and trimmed(came) > self.since else self.default
 
     def as_rule(self, nr: int) -> rules.Bound:
         answer = self.without_rule(nr)
@@ -347,8 +349,8 @@ class _Side:
         return self._rules[answer]
 
 
-def _trimmed(version: tuple[int, ...]) -> tuple[int, ...]:
-    # 2.6.0 is 2.6
+def trimmed(version: tuple[int, ...]) -> tuple[int, ...]:
+    """A kernel release without zeros at its end: 2.6.0 is 2.6."""
     while version and version[-1] == 0:
         version = version[:-1]
     return version
@@ -395,7 +397,7 @@ class _Typing:
     def expr(self, expr: ast.Expr) -> rules.Expr:
         if isinstance(expr, ast.Always):
             return rules.Constant(expr.holds)
-        if isinstance(expr, ast.Any | ast.All):
+        if isinstance(expr, (ast.Any, ast.All)):
             parts: list[rules.Expr] = []
             for part in expr.parts:
                 parts.append(self.expr(part))
@@ -415,17 +417,22 @@ class _Typing:
         place = self.source.place(expr.at)
         column = place.text.find(expr.text, place.text.find(":")) + 1
         assert self.call is not None  # the ftrace dialect has no numbers
-        return ftrace.to_expr(
-            ftrace.Filter(
-                self.call,
-                expr.text,
-                arch=self.arch,
-                file=self.source.name,
-                line=place.line,
-                column=column,
-                source=place.text,
+        try:
+            return ftrace.to_expr(
+                ftrace.Filter(
+                    self.call,
+                    expr.text,
+                    arch=self.arch,
+                    file=self.source.name,
+                    line=place.line,
+                    column=column,
+                    source=place.text,
+                )
             )
-        )
+        except PolicyError as error:
+            raise _Unfit(_Missing(f"on {self.arch}: {error.message}", error.hint, ""), expr.at) from None
+        except CompileError as error:
+            raise _Unfit(_Missing(str(error), "", ""), expr.at) from None
 
     def test(self, expr: ast.Compare | ast.Among | ast.Shares) -> rules.Expr:
         term = self.term(expr.name)

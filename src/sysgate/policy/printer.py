@@ -1,0 +1,192 @@
+"""Policies and their parts as text, in the one form that `fmt` and `str()` print.
+
+What is printed reads back as the same tree: parentheses stand where the grammar asks for them, and around a negated
+test. Numbers are spelled as written where the text is at hand, else decimal up to 65535 and hexadecimal above.
+"""
+
+from __future__ import annotations
+
+from sysgate.facts.arches import ARCHES
+from sysgate.policy import ast
+from sysgate.policy.lexer import number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+WIDTH = 100
+INDENT = "    "
+_KINDS = {"kill_process": "kill"}
+# The other ABIs of some machine: to name one in a section adds it to that machine's native set.
+SECONDARY = ("x32", "i386", "arm", "mips64el_n32", "mipsel")
+
+
+def text(policy: ast.Policy) -> str:
+    """The policy's canonical text: flat, without include and let; equal for equal policies, and parsed to them."""
+    from sysgate.policy.flat import flat
+
+    return _policy(flat(policy))
+
+
+def _policy(policy: ast.Policy) -> str:
+    """A policy of one side and one scope."""
+    lines: list[str] = []
+    side, deny = policy.sides[0], policy.scopes[0].deny
+    if side.since:
+        lines.append(f"since: {version(side.since)}")
+    default = side.default
+    lines += _directives(default.get(None), deny.get(None))
+    section: tuple[str, ...] | None = None
+    told: set[str] = set()
+    by_lines: dict[tuple[str, ...], list[str]] = {}
+    for arch in ARCHES:
+        said = tuple(_directives(default.get(arch), deny.get(arch)))
+        if said:
+            by_lines.setdefault(said, []).append(arch)
+    # No section names all architectures and is yet another than the neutral one: the first stands alone.
+    by_arches = [(tuple(where[part]), said) for said, where in by_lines.items() for part in _parts(len(where))]
+    spoken = Printer()
+    groups: list[tuple[tuple[str, ...] | None, Sequence[str]]] = [*by_arches]
+    groups += [(rule.arches, spoken.rule(rule.heads, rule.body).splitlines()) for rule in policy.rules]
+    for where, printed in groups:
+        if where != section:
+            header = "[all]" if where is None else _section(where, policy.named)
+            lines += ["", header] if lines else [header]
+            section = where
+            if where and not header.startswith("[not"):
+                told.update(where)
+        lines += printed
+    silent = tuple([arch for arch in policy.named if arch in SECONDARY and arch not in told])
+    if silent:
+        lines += ["", f"[{', '.join(silent)}]"] if lines else [f"[{', '.join(silent)}]"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parts(count: int) -> tuple[slice, ...]:
+    return (slice(1), slice(1, None)) if count == len(ARCHES) else (slice(None),)
+
+
+def _directives(default: ast.Line | None, deny: ast.Line | None) -> list[str]:
+    said = [f"default: {Printer().action(default.answer)}"] if default else []
+    return said + ([f"deny: {Printer().action(deny.answer)}"] if deny else [])
+
+
+def _section(arches: tuple[str, ...], named: tuple[str, ...]) -> str:
+    """A header that names no architecture which would join a native set by it."""
+    if all(arch in named or arch not in SECONDARY for arch in arches):
+        return f"[{', '.join(arches)}]"
+    return f"[not {', '.join(arch for arch in ARCHES if arch not in arches)}]"
+
+
+def version(since: tuple[int, ...]) -> str:
+    """A kernel release as text."""
+    return ".".join(map(str, since))
+
+
+class Printer:
+    """Prints parts of statements. spelled: the numbers of the statement as written, in order."""
+
+    def __init__(self, spelled: Iterable[str] = ()) -> None:
+        self.spelled = [word for word in spelled if word[0].isdigit()]
+        self.next = 0
+
+    # ---- rules
+
+    def rule(self, heads: Sequence[ast.Head], body: ast.Body) -> str:
+        """A rule; on several lines where it is a block too long for one."""
+        start = f"{self.heads(heads)}:"
+        if plain(body):
+            printed = self.expr(body.cases[0][0])
+            otherwise = f" else {self.action(body.otherwise)}" if body.otherwise else ""
+            return f"{start} {printed}{otherwise}"
+        cases = self.cases(body)
+        line = f"{start} {{ {'; '.join(cases)} }}"
+        if len(line) <= WIDTH:
+            return line
+        return "\n".join([f"{start} {{", *(f"{INDENT}{case};" for case in cases[:-1]), f"{INDENT}{cases[-1]}", "}"])
+
+    def heads(self, heads: Sequence[ast.Head]) -> str:
+        return ", ".join([self.head(head) for head in heads])
+
+    def head(self, head: ast.Head) -> str:
+        if not isinstance(head, ast.Numbers):
+            return head.name
+        low = self.number(head.low)
+        return low if head.high == head.low else f"{low}..{self.number(head.high)}"
+
+    def cases(self, body: ast.Body) -> list[str]:
+        """The cases of a block, its `else` last."""
+        printed = [f"{self.expr(expr)} -> {self.action(answer)}" for expr, answer in body.cases]
+        if body.otherwise:
+            printed.append(f"else {self.action(body.otherwise)}")
+        return printed
+
+    def action(self, answer: ast.Answer) -> str:
+        kind = _KINDS.get(answer.kind, answer.kind)
+        if answer.kind == "errno":
+            return f"errno({self.atom(answer.data)})"
+        return f"{kind}({self.atom(answer.data)})" if answer.data else kind
+
+    # ---- tests
+
+    def expr(self, expr: ast.Expr) -> str:
+        if isinstance(expr, ast.Any):
+            return " || ".join([self.expr(part) for part in expr.parts])
+        if isinstance(expr, ast.All):
+            return " && ".join([self.inside(part, isinstance(part, ast.Any)) for part in expr.parts])
+        if isinstance(expr, ast.Not):
+            return "!" + self.inside(expr.inner, not isinstance(expr.inner, ast.Always))
+        if isinstance(expr, ast.Always):
+            return "1" if expr.holds else "0"
+        if isinstance(expr, ast.Shares):
+            return f"{expr.name} & {self.atom(expr.mask)}"
+        if isinstance(expr, ast.Raw):
+            return expr.text
+        left = expr.name if expr.mask is None else f"({expr.name} & {self.atom(expr.mask)})"
+        if isinstance(expr, ast.Compare):
+            return f"{left} {expr.op} {self.atom(expr.value)}"
+        return f"{left} in {expr.items if isinstance(expr.items, str) else self.set(expr.items)}"
+
+    def inside(self, expr: ast.Expr, parenthesis: bool) -> str:
+        printed = self.expr(expr)
+        return f"({printed})" if parenthesis else printed
+
+    # ---- constants
+
+    def set(self, items: Sequence[ast.Item]) -> str:
+        return f"{{{', '.join([self.item(item) for item in items])}}}"
+
+    def item(self, item: ast.Item) -> str:
+        low = self.const(item[0])
+        return low if item[1] is None else f"{low}..{self.const(item[1])}"
+
+    def const(self, const: ast.Const) -> str:
+        """A constant where `|` needs no parentheses."""
+        if isinstance(const, ast.Union):
+            return " | ".join([self.atom(part) for part in const.parts])
+        return self.atom(const)
+
+    def atom(self, const: ast.Const) -> str:
+        if isinstance(const, int):
+            return f"-{self.number(-const)}" if const < 0 else self.number(const)
+        if isinstance(const, str):
+            return const
+        if isinstance(const, ast.Union):
+            return f"({self.const(const)})"
+        sign = "-" if isinstance(const, ast.Minus) else "~"
+        inner = const.inner
+        printed = self.const(inner)
+        signed = isinstance(inner, (ast.Minus, ast.Complement, ast.Union)) or (isinstance(inner, int) and inner < 0)
+        return f"{sign}({printed})" if signed else sign + printed
+
+    def number(self, value: int) -> str:
+        for at in range(self.next, len(self.spelled)):
+            if number(self.spelled[at]) == value:
+                self.next = at + 1
+                return self.spelled[at]
+        return str(value) if value <= 0xFFFF else hex(value)
+
+
+def plain(body: ast.Body) -> bool:
+    """Whether a body is one test, with or without `else`, and no block."""
+    return len(body.cases) == 1 and body.cases[0][1].kind == "allow"
