@@ -92,6 +92,30 @@ class Bits:
         """TRUE where just one of both is."""
         return self.choose(one, self.negation(two), two)
 
+    def some(self, function: int) -> dict[int, int]:
+        """Values of variables, by level, for which a function is TRUE, whatever the others are; it is not FALSE."""
+        found = {}
+        while function != TRUE:
+            value = int(self.low[function] == FALSE)
+            found[self.level[function]] = value
+            function = self.high[function] if value else self.low[function]
+        return found
+
+    def variables(self, function: int) -> set[int]:
+        """The levels of the variables that a function depends on."""
+        found = set()
+        seen = {function}
+        todo = [function]
+        while todo:
+            node = todo.pop()
+            if self.level[node] != CONSTANT:
+                found.add(self.level[node])
+                for half in (self.low[node], self.high[node]):
+                    if half not in seen:
+                        seen.add(half)
+                        todo.append(half)
+        return found
+
     def member(self, word: Sequence[int], spans: Spans) -> int:
         """TRUE where the number whose bits are word, the lowest first, lies in spans."""
         return self._member(word, len(word) - 1, spans, {})

@@ -4,48 +4,28 @@ from __future__ import annotations
 
 from sysgate.action import MAX_ERRNO
 from sysgate.proof.bits import CONSTANT, FALSE, TRUE, Bits
-from sysgate.proof.graph import COMPUTED, WORDS
-from sysgate.proof.judge import Difference
+from sysgate.proof.graph import COMPUTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sysgate.proof.bits import Word
     from sysgate.proof.symbols import Symbols
-
-# Variables that are no bits of a call, as words: does it carry the launch ticket, and from OPAQUE on the tests that
-# were too hard to be taken apart.
-CARRIES = WORDS + 2
-OPAQUE = WORDS + 3
 
 _KILL, _TRAP, _ERRNO, _TRACE = 0x8000, 0x0003, 0x0005, 0x7FF0
 _KINDS = (_KILL, 0x0000, _TRAP, _ERRNO, 0x7FC0, _TRACE, 0x7FFC, 0x7FFF)
 
 
-def compare(bits: Bits, symbols: Symbols, one: int, two: int) -> None:
-    """Raises Difference where two programs' answers differ and at least one of both is computed."""
+def differences(bits: Bits, symbols: Symbols, one: int, two: int) -> Iterator[int]:
+    """Where two programs' answers differ and at least one of both is computed: in any of these."""
     for first in _answers(bits, one):
         for second in _answers(bits, two):
             if first != second and max(first, second) >= COMPUTED:
                 where = bits.both(_giving(bits, one, first, {}), _giving(bits, two, second, {}))
-                pairs = zip(_word(bits, symbols, first), _word(bits, symbols, second))
-                for left, right in pairs if where != FALSE else ():
-                    wrong = bits.both(where, bits.differ(left, right))
-                    if wrong != FALSE:
-                        raise difference(bits, _path(bits, wrong))
-
-
-def difference(bits: Bits, variables: dict[int, int]) -> Difference:
-    """The difference that shows for these values of variables, given by level."""
-    place = {level: each for each, level in bits.levels.items()}
-    words: dict[int, int] = {}
-    known: dict[int, int] = {}
-    for level, value in variables.items():
-        word, bit = place[level]
-        words[word] = words.get(word, 0) | value << bit
-        known[word] = known.get(word, 0) | 1 << bit
-    carries, opaque = bool(words.get(CARRIES)), max(words, default=0) >= OPAQUE
-    call = {word: value for word, value in words.items() if word < WORDS}
-    return Difference(call, ticket=carries, known=known if opaque else None)
+                if where != FALSE:
+                    for left, right in zip(_word(bits, symbols, first), _word(bits, symbols, second)):
+                        yield bits.both(where, bits.differ(left, right))
 
 
 # The answers of a function.
@@ -100,13 +80,3 @@ def _word(bits: Bits, symbols: Symbols, answer: int) -> Word:
                 on = bits.either(on, where)
         made.append(on)
     return made
-
-
-# Values of variables, by level, for which a truth value is TRUE.
-def _path(bits: Bits, function: int) -> dict[int, int]:
-    found = {}
-    while function != TRUE:
-        value = int(bits.low[function] == FALSE)
-        found[bits.level[function]] = value
-        function = bits.high[function] if value else bits.low[function]
-    return found

@@ -1,14 +1,18 @@
-"""Programs and policies as functions of single bits, compared: slower than boxes, and without their limits."""
+"""Programs and policies as functions of single bits, compared: slower than boxes, and without their limits.
+
+Seen loosely first, where that decides; else exactly.
+"""
 
 from __future__ import annotations
 
-from sysgate.proof import computed
+from sysgate.errors import CompileError
+from sysgate.proof import computed, refine
 from sysgate.proof.answers import ALLOW
 from sysgate.proof.bits import CONSTANT, FALSE, TRUE, Bits
-from sysgate.proof.graph import ARCH, COMPUTED, EXPRESSION, NR, TICKET, WORDS
-from sysgate.proof.order import order
+from sysgate.proof.graph import ARCH, COMPUTED, EXPRESSION, NR, TICKET
 from sysgate.proof.spans import WORD, Spans, union
-from sysgate.proof.spec import Both, Either, Test
+from sysgate.proof.spec import Both, Test
+from sysgate.proof.views import Exactly, Loosely, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,52 +22,60 @@ if TYPE_CHECKING:
     from sysgate.proof.judge import Ticket
     from sysgate.proof.spec import Formula, Goal, Law
 
-    # The values of variables, by level, the last one first.
-    _Path = tuple[int, int, "_Path | None"]
 
-# Steps altogether, some five seconds; and for one test of an expression.
-BUDGET, TEST_BUDGET = 2_000_000, 300_000
-
-# The words of a call, those that a test of the launch ticket leaves in the registers, and whether it holds.
-_WORDS = (*range(WORDS + 2), computed.CARRIES)
-
-
-def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> None:
-    """Raises Difference where two programs answer some call differently, CompileError where the budget is spent.
+def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
+    """The view in which two programs are seen to answer all calls alike: "tests" or "bits".
 
     audits: the only architectures that count; None for all.
+    Raises Difference where they do not, CompileError where the budget is spent.
     """
-    bits = _bits(one, two)
-    opaque: dict[tuple[int, Spans], int] = {}
-    had, due = _asked(bits, audits, _program(bits, one, opaque), _program(bits, two, opaque))
-    _compared(bits, had, due, lambda first, second: first >= COMPUTED or second >= COMPUTED)
-    computed.compare(bits, one.symbols, had, due)
+    graphs = (one, two)
+
+    def answers(view: View) -> tuple[int, int]:
+        return _asked(view, audits, _program(view, one), _program(view, two))
+
+    loose = Loosely(graphs, ())
+    if _agreed(loose, lambda: _wrong(loose.bits, *answers(loose), int.__eq__)):
+        return "tests"
+    view = Exactly(graphs)
+    had, due = answers(view)
+    view.refute(_wrong(view.bits, had, due, lambda first, second: max(first, second) >= COMPUTED))
+    for wrong in computed.differences(view.bits, one.symbols, had, due):
+        view.refute(wrong)
+    return "bits"
 
 
-def judge(graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> None:
+def judge(graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> str:
     """As compare, for a program and what a policy asks of it."""
-    bits = _bits(graph)
-    rights: list[tuple[int, ...]] = []
-    due = _policy(bits, laws, rights)
-    if ticket is not None:
-        carried = bits.both(
-            bits.variable(computed.CARRIES, 0), bits.member(bits.data(ARCH, WORD), _points((ticket[0],)))
-        )
-        carried = bits.both(carried, bits.member(bits.data(NR, WORD), _points(ticket[1])))
-        due = bits.choose(carried, bits.constant(ALLOW), due)
-    had, due = _asked(bits, audits, _program(bits, graph, {}), due)
-    _compared(bits, had, due, lambda had, right: right < 0 and had in rights[~right])
+
+    def wrong(view: View) -> int:
+        rights: list[tuple[int, ...]] = []
+        due = _policy(view, laws, rights)
+        if ticket is not None:
+            here = view.bits.both(view.word(ARCH, WORD, _points((ticket[0],))), view.word(NR, WORD, _points(ticket[1])))
+            due = view.bits.choose(view.bits.both(view.carries(), here), view.bits.constant(ALLOW), due)
+        had, due = _asked(view, audits, _program(view, graph), due)
+        return _wrong(view.bits, had, due, lambda had, right: right < 0 and had in rights[~right])
+
+    loose = Loosely((graph,), {id(goal): goal for law in laws for _, _, goal in law.parts}.values())
+    if _agreed(loose, lambda: wrong(loose)):
+        return "tests"
+    view = Exactly((graph,))
+    view.refute(wrong(view))
+    return "bits"
 
 
-# Bits in an order for these graphs, with room for an opaque variable for each test of an expression.
-def _bits(*graphs: Graph) -> Bits:
-    tests = sum(node[0] == EXPRESSION for graph in graphs for node in graph.nodes)
-    return Bits(order(graphs, (*_WORDS, *range(computed.OPAQUE, computed.OPAQUE + tests // 32 + 1))), BUDGET)
+# Is it settled, seen loosely, that nothing is wrong? Raises Difference where something is for certain.
+def _agreed(view: Loosely, wrong: Callable[[], int]) -> bool:
+    try:
+        return refine.nowhere(view, wrong())
+    except CompileError:  # out of steps: seen exactly it may be small
+        return False
 
 
-# The answer of a program. A test too hard to be taken apart becomes a variable of its own, the same one wherever that
-# test is made: programs that agree whatever it says agree.
-def _program(bits: Bits, graph: Graph, opaque: dict[tuple[int, Spans], int]) -> int:
+# The answer of a program.
+def _program(view: View, graph: Graph) -> int:
+    bits = view.bits
     made: dict[int, int] = {}
 
     def reached(target: int) -> int:
@@ -73,24 +85,22 @@ def _program(bits: Bits, graph: Graph, opaque: dict[tuple[int, Spans], int]) -> 
     latest_first = sorted(enumerate(graph.nodes), key=lambda entry: (entry[1][5], entry[0]), reverse=True)
     for index, (word, mask, spans, yes, no, _) in latest_first:
         onward, otherwise = reached(yes), reached(no)
-        test: int | None
         if onward == otherwise:
             test = TRUE
         elif word == TICKET:
-            test = bits.variable(computed.CARRIES, 0)
+            test = view.carries()
         elif word == EXPRESSION:
-            test = bits.tested(graph.symbols, mask, spans, TEST_BUDGET)
-            if test is None:
-                place = opaque.setdefault((mask, spans), len(opaque))
-                test = bits.variable(computed.OPAQUE + place // 32, place % 32)
+            test = view.expression(graph.symbols, mask, spans)
         else:
-            test = bits.member(bits.data(word, mask), spans)
+            test = view.word(word, mask, spans)
         made[index] = bits.choose(test, onward, otherwise)
     return reached(graph.root)
 
 
 # What is right by a policy: an answer, or the complement of a place in rights where several are.
-def _policy(bits: Bits, laws: Sequence[Law], rights: list[tuple[int, ...]]) -> int:
+def _policy(view: View, laws: Sequence[Law], rights: list[tuple[int, ...]]) -> int:
+    bits = view.bits
+
     def right(answers: tuple[int, ...]) -> int:
         if len(answers) == 1:
             return bits.constant(answers[0])
@@ -105,14 +115,14 @@ def _policy(bits: Bits, laws: Sequence[Law], rights: list[tuple[int, ...]]) -> i
             if goal not in goals:
                 found = right(goal[-1][1])
                 for formula, answers in reversed(goal[:-1]):
-                    found = bits.choose(_formula(bits, formula), right(answers), found)
+                    found = bits.choose(_formula(view, formula), right(answers), found)
                 goals[goal] = found
         edges = [(high, goals[goal]) for _, high, goal in law.parts]
         by_number = _by_number(bits, bits.data(NR, WORD), 31, 0, edges)
         if law.audit is None:
             due = by_number
         else:
-            due = bits.choose(bits.member(bits.data(ARCH, WORD), _points((law.audit,))), by_number, due)
+            due = bits.choose(view.word(ARCH, WORD, _points((law.audit,))), by_number, due)
     return due
 
 
@@ -132,65 +142,47 @@ def _by_number(bits: Bits, number: list[int], bit: int, low: int, edges: list[tu
     )
 
 
-def _formula(bits: Bits, formula: Formula) -> int:
+def _formula(view: View, formula: Formula) -> int:
     if isinstance(formula, bool):
         return TRUE if formula else FALSE
     if isinstance(formula, Test):
-        low, low_mask, high, high_mask = formula.key
-        word = bits.data(low, low_mask)
-        return bits.member(word + bits.data(high, high_mask) if high_mask else word, formula.spans)
-    assert isinstance(formula, (Both, Either))
-    join = bits.both if isinstance(formula, Both) else bits.either
+        return view.test(formula)
+    join = view.bits.both if isinstance(formula, Both) else view.bits.either
     # Halves of halves: the parts that meet stay small for longer.
-    parts = [_formula(bits, part) for part in formula.parts]
+    parts = [_formula(view, part) for part in formula.parts]
     while len(parts) > 1:
         parts = [join(*parts[at : at + 2]) if at + 1 < len(parts) else parts[at] for at in range(0, len(parts), 2)]
     return parts[0]
 
 
 # Two functions, made the same for architectures that are not asked about.
-def _asked(bits: Bits, audits: Sequence[int] | None, one: int, two: int) -> tuple[int, int]:
+def _asked(view: View, audits: Sequence[int] | None, one: int, two: int) -> tuple[int, int]:
     if audits is None:
         return one, two
-    asked = bits.member(bits.data(ARCH, WORD), _points(audits))
-    return bits.choose(asked, one, TRUE), bits.choose(asked, two, TRUE)
+    asked = view.word(ARCH, WORD, _points(audits))
+    return view.bits.choose(asked, one, TRUE), view.bits.choose(asked, two, TRUE)
 
 
-# Raises Difference where one's answer and two's differ, unless `fit` says that they belong together.
-def _compared(bits: Bits, one: int, two: int, fit: Callable[[int, int], bool]) -> None:
-    wrong = _apart(bits, one, two, fit)
-    if wrong is not None:
-        raise computed.difference(bits, wrong)
-
-
-# The variables, by level, of a call to which two functions give answers that do not fit.
-def _apart(bits: Bits, had: int, due: int, fit: Callable[[int, int], bool]) -> dict[int, int] | None:
+# Where one's answer and two's differ, unless `fit` says that they go together.
+def _wrong(bits: Bits, one: int, two: int, fit: Callable[[int, int], bool]) -> int:
     level, low, high = bits.level, bits.low, bits.high
-    seen = set()
-    stack: list[tuple[int, int, _Path | None]] = [(had, due, None)]
-    while stack:
-        one, two, path = stack.pop()
-        if one == two or (one, two) in seen:
-            continue
-        seen.add((one, two))
-        top = min(level[one], level[two])
-        if level[one] == level[two] == CONSTANT:
-            if fit(low[one], low[two]):
-                continue
-            found: dict[int, int] = {}
-            while path is not None:
-                at, value, path = path
-                found[at] = value
-            return found
-        for value, half in ((0, low), (1, high)):
-            stack.append(
-                (
-                    half[one] if level[one] == top else one,
-                    half[two] if level[two] == top else two,
-                    (top, value, path),
-                )
-            )
-    return None
+    known: dict[tuple[int, int], int] = {}
+
+    def wrong(one: int, two: int) -> int:
+        if one == two:
+            return FALSE
+        key = (one, two)
+        if key not in known:
+            top = min(level[one], level[two])
+            if top == CONSTANT:
+                known[key] = FALSE if fit(low[one], low[two]) else TRUE
+            else:
+                one_low, one_high = (low[one], high[one]) if level[one] == top else (one, one)
+                two_low, two_high = (low[two], high[two]) if level[two] == top else (two, two)
+                known[key] = bits.node(top, wrong(one_low, two_low), wrong(one_high, two_high))
+        return known[key]
+
+    return wrong(one, two)
 
 
 def _points(values: Sequence[int] | frozenset[int]) -> Spans:

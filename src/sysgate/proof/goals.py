@@ -6,7 +6,6 @@ which knows of each masked word apart.
 
 from __future__ import annotations
 
-from sysgate.proof.spans import WORD, Spans, union
 from sysgate.proof.spec import NO_WORD, Both, Either, Formula, Goal, Test
 
 TYPE_CHECKING = False
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from sysgate.proof.space import Space
 
     Box = list[int]
-    Rectangle = tuple[Spans, Spans]
 
 
 class Single:
@@ -127,13 +125,11 @@ def mark(space: Space, goal: Goal) -> None:
         if isinstance(formula, (Both, Either)):
             todo += formula.parts
         elif isinstance(formula, Test):
-            low, low_mask, high, high_mask = formula.key
-            if high == NO_WORD:
-                space.marked(low, low_mask, formula.spans)
-                continue
-            for highs, lows in rectangles(formula.spans):
+            (low, low_mask, high, high_mask), rectangles = formula.words()
+            for highs, lows in rectangles:
                 space.marked(low, low_mask, lows)
-                space.marked(high, high_mask, highs)
+                if high != NO_WORD:
+                    space.marked(high, high_mask, highs)
 
 
 def asked(space: Space, goal: Goal) -> list[tuple[Asked, tuple[int, ...]]]:
@@ -146,32 +142,12 @@ def _asked(space: Space, formula: Formula) -> Asked:
         return Always()
     if isinstance(formula, (Both, Either)):
         return Several([_asked(space, part) for part in formula.parts], isinstance(formula, Either))
-    low, low_mask, high, high_mask = formula.key
+    (low, low_mask, high, high_mask), rectangles = formula.words()
+    if not rectangles:
+        return Several((), either=True)
     low_slot = space.slots[low, low_mask]
     if high == NO_WORD:
-        return Single(low_slot, space.bits(low_slot, formula.spans))
+        return Single(low_slot, space.bits(low_slot, rectangles[0][1]))
     high_slot = space.slots[high, high_mask]
-    parts = [(space.bits(high_slot, highs), space.bits(low_slot, lows)) for highs, lows in rectangles(formula.spans)]
+    parts = [(space.bits(high_slot, highs), space.bits(low_slot, lows)) for highs, lows in rectangles]
     return Double(high_slot, low_slot, [(highs, lows) for highs, lows in parts if highs and lows])
-
-
-def rectangles(spans: Spans) -> list[Rectangle]:
-    """64-bit values as (high halves, low halves): apart in the high halves, no two with the same low halves."""
-    by_high: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for start, end in spans:
-        first, last = start >> 32, end >> 32
-        if first == last:
-            by_high.setdefault((first, first), []).append((start & WORD, end & WORD))
-            continue
-        if start & WORD:
-            by_high.setdefault((first, first), []).append((start & WORD, WORD))
-            first += 1
-        if end & WORD != WORD:
-            by_high.setdefault((last, last), []).append((0, end & WORD))
-            last -= 1
-        if first <= last:
-            by_high.setdefault((first, last), []).append((0, WORD))
-    by_low: dict[Spans, list[tuple[int, int]]] = {}
-    for highs, lows in by_high.items():
-        by_low.setdefault(tuple(lows) if len(lows) == 1 else union(lows), []).append(highs)
-    return [(union(highs), lows) for lows, highs in by_low.items()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sysgate.bpf import insn
 from sysgate.errors import BpfError, CompileError
 from sysgate.proof.answers import OTHER, answer, returning
-from sysgate.proof.spans import NONZERO, WORD, ZERO, Spans
+from sysgate.proof.spans import NONZERO, WORD, ZERO, Spans, widened
 from sysgate.proof.symbols import DATA, Symbols
 from sysgate.value import Value
 
@@ -190,7 +190,7 @@ class _Builder:
         index = len(self.nodes)
         if index >= MAX_NODES:
             raise CompileError(f"could not be proved within budget: the registers take more than {MAX_NODES} states")
-        self.nodes.append((*self._where(value), spans, 0, 0, key[0]))
+        self.nodes.append((*self._where(value, spans), 0, 0, key[0]))
         self.names[key] = index
         self.todo.append((index, *onward))
         return index
@@ -243,14 +243,14 @@ class _Builder:
         start = len(self.nodes)
         for place, (wanted, value, spans) in enumerate(asked, start + 1):
             following = place if place < start + len(asked) else last
-            self.nodes.append((*self._where(value), spans, ~wanted, following, pc))
+            self.nodes.append((*self._where(value, spans), ~wanted, following, pc))
         self.names[key] = start if asked else last
         return self.names[key]
 
     # What a node tests: a masked word, or an expression.
-    def _where(self, value: int) -> tuple[int, int]:
+    def _where(self, value: int, spans: Spans) -> tuple[int, int, Spans]:
         kind, word, mask = self.symbols.kinds[~value]
-        return (word, mask) if kind == DATA else (EXPRESSION, value)
+        return (word, *widened(mask, spans)) if kind == DATA else (EXPRESSION, value, spans)
 
 
 # Does a known value (or, below 0, any value at all) lie in spans that are empty or everything where it is not known?

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sysgate.proof.goals import rectangles
 from sysgate.proof.solve import pick
 from sysgate.proof.spans import WORD, Spans, complement, intersection
-from sysgate.proof.spec import NO_WORD, Both, Either
+from sysgate.proof.spec import NO_WORD, Both, Either, Test
 from sysgate.proof.walk import Unsupported
 
 TYPE_CHECKING = False
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from sysgate.proof.goals import Box
     from sysgate.proof.space import Space
-    from sysgate.proof.spec import Formula, Goal, Test
+    from sysgate.proof.spec import Formula, Goal
 
     # By word and then by mask: word & mask lies in the spans.
     Limits = Mapping[int, Mapping[int, Spans]]
@@ -91,16 +90,11 @@ class Refuter:
                 yield from self._some(parts[1:], holds, narrowed)
 
     def _test(self, test: Test, holds: bool, within: Limits) -> Iterator[Limits]:
-        low, low_mask, high, high_mask = test.key
-        top = WORD if high == NO_WORD else WORD << 32 | WORD
-        spans = test.spans if holds else complement(test.spans, top)
-        if high == NO_WORD:
-            narrowed = self._narrowed(within, low, low_mask, spans)
-            if narrowed is not None:
-                yield narrowed
-            return
-        for highs, lows in rectangles(spans):
-            half = self._narrowed(within, high, high_mask, highs)
+        if not holds:
+            test = Test(test.key, complement(test.spans, WORD if test.key[2] == NO_WORD else WORD << 32 | WORD))
+        (low, low_mask, high, high_mask), rectangles = test.words()
+        for highs, lows in rectangles:
+            half = within if high == NO_WORD else self._narrowed(within, high, high_mask, highs)
             narrowed = None if half is None else self._narrowed(half, low, low_mask, lows)
             if narrowed is not None:
                 yield narrowed

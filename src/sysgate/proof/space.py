@@ -23,6 +23,7 @@ class Space:
         self._marks: list[set[int]] = [{0}, {0}]
         self._starts: list[list[int]] = []
         self._places: list[dict[int, int]] = []
+        self._spans: dict[tuple[int, int], Spans] = {}
 
     def marked(self, word: int, mask: int, spans: Spans) -> int:
         """The slot of a masked word, which is cut where the spans begin and end."""
@@ -64,11 +65,40 @@ class Space:
             made += (1 << (places[last + 1] if last < mask else len(places))) - (1 << places[first])
         return made & self.full[slot]
 
+    def pieces(self, slot: int) -> int:
+        """How many pieces of a slot have a value at all."""
+        return self.full[slot].bit_count()
+
+    def piece(self, slot: int, place: int) -> Spans:
+        """The values of the piece in a place among those that have a value."""
+        full = self.full[slot]
+        for _ in range(place):
+            full &= full - 1
+        return self.spans(slot, full & -full)
+
+    def places(self, slot: int, spans: Spans, top: int) -> Spans:
+        """A marked set as the places of its pieces among those that have a value; up to top, the last place's too."""
+        bits = self.bits(slot, spans)
+        full = self.full[slot]
+        found = []
+        place = 0
+        while full:
+            if full & 1:
+                if bits & 1:
+                    found.append((place, place if full > 1 else top))
+                place += 1
+            full >>= 1
+            bits >>= 1
+        return union(found)
+
     def spans(self, slot: int, bits: int) -> Spans:
         """The values that bits stand for."""
-        starts = self._starts[slot]
-        ends = [*(start - 1 for start in starts[1:]), self.words[slot][1]]
-        return union((starts[place], ends[place]) for place in range(len(starts)) if bits >> place & 1)
+        key = (slot, bits)
+        if key not in self._spans:
+            starts = self._starts[slot]
+            ends = [*(start - 1 for start in starts[1:]), self.words[slot][1]]
+            self._spans[key] = union((starts[place], ends[place]) for place in range(len(starts)) if bits >> place & 1)
+        return self._spans[key]
 
     def shadow(self, mask: int, spans: Spans) -> tuple[int, int]:
         """The pieces of the number in which word & mask can lie in the spans, and those in which it can lie outside."""

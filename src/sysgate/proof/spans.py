@@ -91,6 +91,15 @@ def flipped(spans: Spans, mask: int) -> Spans:
     return union(pieces)
 
 
+def widened(mask: int, spans: Spans) -> tuple[int, Spans]:
+    """What `word & mask in spans` says, of the whole word where mask is all bits from one up; else as it is."""
+    unit = mask & -mask
+    if not mask or mask + unit != WORD + 1 or unit == 1:
+        return mask, spans
+    multiples = ((-(-first // unit), min(last, mask) // unit) for first, last in spans)
+    return WORD, union((first * unit, last * unit + unit - 1) for first, last in multiples)
+
+
 def count(spans: Spans) -> int:
     """How many elements the set has."""
     return sum(last - first + 1 for first, last in spans)

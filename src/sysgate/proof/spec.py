@@ -10,7 +10,7 @@ from __future__ import annotations
 from sysgate.policy.ruleset import All, Among, Any, Compare, Constant, Not, Shares
 from sysgate.proof.answers import answer
 from sysgate.proof.graph import ARGS
-from sysgate.proof.spans import WORD, Spans, complement, intersection, union
+from sysgate.proof.spans import WORD, Spans, complement, intersection, union, widened
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -34,6 +34,20 @@ class Test(Value):
 
     key: Key
     spans: Spans
+
+    def words(self) -> tuple[Key, list[tuple[Spans, Spans]]]:
+        """The same said of each word by itself: where to look, and rectangles of what (high, low) may be there.
+
+        The rectangles are apart in the high word, and no two have the same low ones. Without a high word it is one,
+        with nothing in its place. Masks that reach up to the highest bit are gone.
+        """
+        low, low_mask, high, high_mask = self.key
+        if high == NO_WORD:
+            low_mask, lows = widened(low_mask, self.spans)
+            return (low, low_mask, high, 0), [((), lows)]
+        found = [(widened(high_mask, highs), widened(low_mask, lows)) for highs, lows in _rectangles(self.spans)]
+        key = (low, widened(low_mask, ())[0], high, widened(high_mask, ())[0])
+        return key, [(highs, lows) for (_, highs), (_, lows) in found if highs and lows]
 
 
 class Both(Value):
@@ -230,6 +244,28 @@ def _test(key: Key, spans: Spans) -> Formula:
     if spans[0][0] == 0 and spans[0][1] >= most:
         return True
     return Test(key, spans)
+
+
+# 64-bit values as (high halves, low halves): apart in the high halves, no two with the same low halves.
+def _rectangles(spans: Spans) -> list[tuple[Spans, Spans]]:
+    by_high: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for start, end in spans:
+        first, last = start >> 32, end >> 32
+        if first == last:
+            by_high.setdefault((first, first), []).append((start & WORD, end & WORD))
+            continue
+        if start & WORD:
+            by_high.setdefault((first, first), []).append((start & WORD, WORD))
+            first += 1
+        if end & WORD != WORD:
+            by_high.setdefault((last, last), []).append((0, end & WORD))
+            last -= 1
+        if first <= last:
+            by_high.setdefault((first, last), []).append((0, WORD))
+    by_low: dict[Spans, list[tuple[int, int]]] = {}
+    for highs, lows in by_high.items():
+        by_low.setdefault(tuple(lows) if len(lows) == 1 else union(lows), []).append(highs)
+    return [(union(highs), lows) for lows, highs in by_low.items()]
 
 
 # What a term's value may be for a comparison to hold, as its n bits (all 64 at most) read without sign.
