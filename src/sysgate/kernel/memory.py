@@ -17,9 +17,10 @@ class Reader:
 
     def __init__(self) -> None:
         self._buffer = create_string_buffer(PATH_MAX)
-        self._local = (c_uint64 * 2)(addressof(self._buffer), 0)
-        self._remote = (c_uint64 * 4)()
-        self._from = addressof(self._local), addressof(self._remote)
+        self._view = memoryview(self._buffer).cast("B")
+        self._iovecs = (c_uint64 * 6)(addressof(self._buffer))
+        self._local = addressof(self._iovecs)
+        self._remote = self._local + 16
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Up to size bytes (at most PATH_MAX) at address: as many as are mapped from there on.
@@ -31,20 +32,17 @@ class Reader:
         size = min(size, PATH_MAX)
         # The kernel copies whole iovecs or stops (process_vm_readv(2)): what lies on the next page is one of its own.
         first = min(size, _PAGE - address % _PAGE)
-        self._local[1] = size
-        self._remote[:] = [address, first, address + first, size - first]
-        local, remote = self._from
-        count = libc.call(_NR, pid, local, 1, remote, 2 if size > first else 1, 0)
-        return self._buffer.raw[:count] if count > 0 else b""
+        iovecs = self._iovecs
+        iovecs[1:] = [size, address, first, address + first, size - first]
+        count = libc.call(_NR, pid, self._local, 1, self._remote, 2 if size > first else 1)
+        return bytes(self._view[:count]) if count > 0 else b""
 
-    def string(self, pid: int, address: int, limit: int = PATH_MAX) -> bytes | None:
-        """The bytes at address up to a NUL, or up to limit of them; None where there is nothing to read."""
-        # Most are short: a first look at 256 bytes saves copying a page.
-        for size in (min(256, limit), limit):
+    def string(self, pid: int, address: int) -> bytes | None:
+        """The bytes at address up to a NUL, or up to PATH_MAX of them; None where there is nothing to read."""
+        # Most are short: a look at 256 bytes, not beyond the page, saves copying all that might be.
+        for size in (min(256, _PAGE - address % _PAGE), PATH_MAX):
             found = self.read(pid, address, size)
             end = found.find(0)
             if end >= 0:
                 return found[:end]
-            if len(found) < size:
-                break
         return found or None

@@ -22,10 +22,12 @@ CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 # nr, arch, ip, args[6]. struct seccomp_notif_resp: id, val, error, flags.
 REQUEST = struct.Struct("=QIIIIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
-# In the bytes of a request: all but the id; thread, flags, number and architecture; the six argument words.
-CALL, CALLER, ARGUMENTS = slice(8, 80), slice(8, 24), slice(32, 80)
+# In the bytes of a request: all but the id; thread, flags, number and architecture, the last two of these; the
+# arguments.
+CALL, CALLER, NUMBER, ARGUMENTS = slice(8, 80), slice(8, 24), slice(16, 24), slice(32, 80)
 
 _COOKIE = struct.Struct("=Q")
+_ARGUMENTS = struct.Struct("=6Q")
 _BLANK = bytes(REQUEST.size)
 
 
@@ -67,6 +69,11 @@ def cookie(request: bytearray) -> int:
     """The id of a request, which its answer must carry."""
     found: int = _COOKIE.unpack_from(request)[0]
     return found
+
+
+def arguments(request: bytearray) -> tuple[int, ...]:
+    """The six argument words of a request."""
+    return _ARGUMENTS.unpack_from(request, ARGUMENTS.start)
 
 
 def waits(listener: int, of: int) -> bool:

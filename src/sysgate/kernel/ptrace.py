@@ -14,28 +14,16 @@ _NR = 101
 
 # include/uapi/linux/ptrace.h
 _POKEUSER, _CONT, _GETREGS, _SETREGS, _DETACH, _SYSCALL = 6, 7, 12, 13, 17, 24
-_GETEVENTMSG, _SEIZE, _INTERRUPT, _LISTEN, _SETSIGMASK, _GET_FILTER = (
-    0x4201,
-    0x4206,
-    0x4207,
-    0x4208,
-    0x420B,
-    0x420C,
-)
-O_TRACESYSGOOD, O_TRACEFORK, O_TRACEVFORK, O_TRACECLONE, O_TRACEEXEC, O_TRACEEXIT, O_EXITKILL = (
-    1,
-    2,
-    4,
-    8,
-    16,
-    64,
-    0x100000,
-)
+_GETEVENTMSG, _GETSIGINFO, _SEIZE, _INTERRUPT, _LISTEN = 0x4201, 0x4202, 0x4206, 0x4207, 0x4208
+_SETSIGMASK, _GET_FILTER = 0x420B, 0x420C
+O_TRACESYSGOOD, O_TRACEFORK, O_TRACEVFORK, O_TRACECLONE, O_TRACEEXEC, O_TRACEEXIT = 1, 2, 4, 8, 16, 64
+O_EXITKILL = 1 << 20
 EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
 SYSCALL_STOP = 0x80 | 5  # SIGTRAP, as O_TRACESYSGOOD marks it
 
 # struct user_regs_struct, arch/x86/include/asm/user_64.h: 27 words, these among them.
-R10, R9, R8, RAX, RDX, RSI, RDI, ORIG_RAX, RIP, CS, RSP = 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 19
+RBP, RBX, R10, R9, R8, RAX, RCX, RDX, RSI, RDI = 4, 5, 7, 8, 9, 10, 11, 12, 13, 14
+ORIG_RAX, RIP, CS, RSP = 15, 16, 17, 19
 _COUNT = 27
 CS_32 = 0x23  # __USER32_CS: the thread runs 32-bit code
 
@@ -100,6 +88,13 @@ def event_message(tid: int) -> int:
     word = c_uint64()
     _request("asking", _GETEVENTMSG, tid, 0, addressof(word))
     return word.value
+
+
+def signal_info(tid: int) -> bytes:
+    """The 128 bytes of siginfo_t of the signal that a thread stopped for."""
+    raw = create_string_buffer(128)
+    _request("asking about the signal", _GETSIGINFO, tid, 0, addressof(raw))
+    return raw.raw
 
 
 def poke_user(tid: int, offset: int, value: int) -> None:

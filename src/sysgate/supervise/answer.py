@@ -10,6 +10,8 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sysgate.action import Action
     from sysgate.decision import Origin
     from sysgate.policy.ruleset import Expr, Gate, Segment
@@ -19,12 +21,13 @@ _X32 = 0x4000_0000
 
 
 class Verdict(Value):
-    """What a policy answers to a call. registers: those its rules for this number look at."""
+    """What a policy answers to a call. registers: those its rules for this number
+    look at, each with the bits that they see."""
 
     call: Call
     action: Action
     origin: Origin | None
-    registers: frozenset[int]
+    registers: Mapping[int, int]
 
 
 class Judge:
@@ -32,14 +35,14 @@ class Judge:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._looked: dict[tuple[str | int, int], frozenset[int]] = {}
+        self._looked: dict[tuple[str | int, int], dict[int, int]] = {}
         self._answers: dict[tuple[int, ...], tuple[Action, Origin | None]] = {}
 
     def verdict(self, audit: int, nr: int, ip: int, args: tuple[int, ...]) -> Verdict:
         """The answer to a call as struct seccomp_data shows it. audit: the AUDIT_ARCH value."""
         call = Call(arch_of(audit, nr), nr, args, ip)  # type: ignore[arg-type]
         registers = self._registers(call)
-        key = (audit, nr, *(args[index] for index in sorted(registers)))
+        key = (audit, nr, *(args[index] & bits for index, bits in registers.items()))
         known = self._answers.get(key)
         if known is None:
             if len(self._answers) >= _KEPT:
@@ -51,14 +54,18 @@ class Judge:
         """The rules for a call's number; None for an architecture that the policy does not cover."""
         return meaning.segment(self._gate, call)
 
-    def _registers(self, call: Call) -> frozenset[int]:
+    def _registers(self, call: Call) -> dict[int, int]:
         key = call.arch, call.nr
         if key not in self._looked:
             if len(self._looked) >= _KEPT:
                 self._looked.clear()
             segment = self.segment(call)
             cases = [case for rule in segment.rules for case in rule.cases] if segment else []
-            self._looked[key] = frozenset(index for expr, _ in cases for index in looked_at(expr))
+            seen: dict[int, int] = {}
+            for expr, _ in cases:
+                for index, bits in looked_at(expr):
+                    seen[index] = seen.get(index, 0) | bits
+            self._looked[key] = seen
         return self._looked[key]
 
 
@@ -73,12 +80,13 @@ def arch_of(audit: int, nr: int) -> str | int:
     return names[0] if names else found[0].name
 
 
-def looked_at(expr: Expr) -> tuple[int, ...]:
-    """The registers that a test reads."""
+def looked_at(expr: Expr) -> tuple[tuple[int, int], ...]:
+    """The registers that a test reads, and the bits it sees of each."""
     if isinstance(expr, Constant):
         return ()
     if isinstance(expr, Not):
         return looked_at(expr.inner)
     if isinstance(expr, (All, Any)):
-        return tuple(index for part in expr.parts for index in looked_at(part))
-    return expr.term.regs
+        return tuple(each for part in expr.parts for each in looked_at(part))
+    bits = expr.term.bits if len(expr.term.regs) == 1 else 32
+    return tuple((index, (1 << bits) - 1) for index in expr.term.regs)

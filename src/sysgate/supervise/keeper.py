@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import select
+import struct
+import sys
 
 from sysgate.kernel import notify
 
@@ -18,15 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sysgate.action import Action
-    from sysgate.call import Call
     from sysgate.policy.ruleset import Gate
-    from sysgate.supervise.answer import Judge
+    from sysgate.supervise.answer import Judge, Verdict
     from sysgate.supervise.denial import Denial
     from sysgate.supervise.kill import Doomed
     from sysgate.supervise.ledger import Entry
-    from sysgate.supervise.record import Recorder, Strings
+    from sysgate.supervise.record import Places, Recorder, Strings
 
-_REMEMBERED = 1024  # calls known by their very bytes
+    Again = tuple[Entry, int, Places, Strings]  # where to count it, its answer, its strings
+
+_REMEMBERED = 2048  # repeated calls known
 _LOOK_AGAIN = 50  # milliseconds between looks at those who ought to be dead
 
 
@@ -55,7 +58,11 @@ class Keeper:
         self._judge: Judge | None = None
         self._recorder: Recorder | None = None
         self._doomed: list[Doomed] = []
-        self._again: dict[bytes, tuple[Entry, Call, int, Strings]] = {}
+        # Calls that need only be counted and answered, and for each number (with its architecture) the bits of its
+        # arguments that tell such calls apart. coarse: as the ledger does when it is full.
+        self._again: dict[tuple[bytes, int], Again] = {}
+        self._masks: dict[bytes, int] = {}
+        self._coarse = False
         self._taken_away = b""
         self._open = True
         self.trouble = ""
@@ -124,8 +131,8 @@ class Keeper:
         request = self._request
         if not notify.receive(self._listener, request):
             return
-        again = self._again.get(bytes(request[notify.CALLER] + request[notify.ARGUMENTS]))
         try:
+            again = self._again.get(self._key(request)) if self._again else None
             if again is None or not self._repeated(request, *again):
                 self._first(request)
         except BaseException as error:
@@ -135,10 +142,15 @@ class Keeper:
                 raise
             self._troubled(error)
 
-    def _repeated(self, request: bytearray, entry: Entry, call: Call, error: int, strings: Strings) -> bool:
+    def _key(self, request: bytearray) -> tuple[bytes, int]:
+        """What makes a call the same again: its thread, its number, and the bits of its arguments that count."""
+        caller = bytes(request[notify.CALLER])
+        return caller, int.from_bytes(request[notify.ARGUMENTS], sys.byteorder) & self._masks.get(caller[8:], 0)
+
+    def _repeated(self, request: bytearray, entry: Entry, error: int, places: Places, strings: Strings) -> bool:
         """Answer a call that its thread made before; False where its strings have changed."""
         _, recorder = self._desk()
-        if strings and recorder.strings(call, entry.denial.tid) != strings:
+        if places and recorder.strings(places, entry.denial.tid, notify.arguments(request)) != strings:
             return False
         self._count(request, entry)
         self._answer(request, error)
@@ -146,10 +158,13 @@ class Keeper:
 
     def _first(self, request: bytearray) -> None:
         judge, recorder = self._desk()
-        cookie, tid, _, nr, audit, ip, *args = notify.REQUEST.unpack(request)
-        verdict = judge.verdict(audit, nr, ip, tuple(args))
+        cookie, tid, _, nr, audit, ip, *words = notify.REQUEST.unpack(request)
+        args = tuple(words)
+        verdict = judge.verdict(audit, nr, ip, args)
         try:
-            strings = () if recorder.ledger.full else recorder.strings(verdict.call, tid)
+            full = recorder.ledger.full
+            places = () if full else recorder.places(verdict.call)
+            strings = recorder.strings(places, tid, args)
             found = recorder.entry(verdict, tid, strings, lambda: notify.waits(self._listener, cookie))
             if found is None:
                 return  # killed, or interrupted by a signal: then it comes again
@@ -157,8 +172,8 @@ class Keeper:
             self._count(request, entry)
             if new and self._told:
                 self._told(entry.denial)
-            if entry.denial.tid == tid and (self._complain or verdict.action.kind == "errno"):
-                self._remember(request, entry, verdict.call, verdict.action.data, strings)
+            if (full or entry.denial.tid == tid) and (self._complain or verdict.action.kind == "errno"):
+                self._remember(request, verdict, (entry, verdict.action.data, places, strings))
         except Exception as error:  # the answer matters more than its explanation
             self._troubled(error)
         self._act(request, verdict.action)
@@ -195,10 +210,16 @@ class Keeper:
             return
         entry.count += 1
 
-    def _remember(self, request: bytearray, entry: Entry, call: Call, error: int, strings: Strings) -> None:
-        if len(self._again) >= _REMEMBERED:
+    def _remember(self, request: bytearray, verdict: Verdict, again: Again) -> None:
+        _, recorder = self._desk()
+        if recorder.ledger.full != self._coarse or len(self._again) + len(self._masks) >= _REMEMBERED:
+            self._coarse = recorder.ledger.full
             self._again.clear()
-        self._again[bytes(request[notify.CALLER] + request[notify.ARGUMENTS])] = entry, call, error, strings
+            self._masks.clear()
+        registers = verdict.registers if self._coarse else recorder.telling(verdict)
+        masks = [registers.get(index, 0) for index in range(6)]
+        self._masks[bytes(request[notify.NUMBER])] = int.from_bytes(struct.pack("=6Q", *masks), sys.byteorder)
+        self._again[self._key(request)] = again
 
     def _desk(self) -> tuple[Judge, Recorder]:
         if self._recorder is None or self._judge is None:

@@ -12,7 +12,7 @@ from sysgate.supervise.suggest import suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from sysgate.call import Call
     from sysgate.facts.prototypes import Argument
@@ -25,6 +25,7 @@ _TEXT = ("path", "string")
 _FLEETING = ("pointer", "address", "size", "offset", "time", *_TEXT)
 
 Strings = tuple[tuple[int, bytes], ...]
+Places = tuple[tuple[int, int], ...]
 
 
 class Recorder:
@@ -34,18 +35,18 @@ class Recorder:
         self.ledger = Ledger()
         self._judge = judge
         self._reader = memory.Reader()
-        self._places: dict[tuple[str | int, int], tuple[tuple[int, int], ...]] = {}
+        self._places: dict[tuple[str | int, int], Places] = {}
 
-    def strings(self, call: Call, tid: int) -> Strings:
-        """What the string arguments of a thread's call point at now: (place in the argument list, bytes)."""
+    def strings(self, places: Places, tid: int, args: Sequence[int]) -> Strings:
+        """What a thread's string arguments point at now: (place in the argument list, bytes)."""
         found = []
-        for place, register in self.places(call):
-            text = self._reader.string(tid, call.args[register])
+        for place, register in places:
+            text = self._reader.string(tid, args[register])
             if text is not None:
                 found.append((place, text))
         return tuple(found)
 
-    def places(self, call: Call) -> tuple[tuple[int, int], ...]:
+    def places(self, call: Call) -> Places:
         """Where a call has strings: (place in the argument list, register)."""
         key = call.arch, call.nr
         if key not in self._places:
@@ -62,13 +63,27 @@ class Recorder:
 
         None where valid(), asked after the thread was looked at, says that it is no longer the one that made the call.
         """
-        same = _same(verdict, strings)
+        same = self._same(verdict, strings)
         kind = verdict.call.arch, verdict.call.nr, verdict.action, verdict.origin
         found = self.ledger.known(same, kind, tid)
         if found:
             return found, False
         denial = self._denial(verdict, tid, strings)
         return self.ledger.add(same, kind, denial) if valid() else None
+
+    def telling(self, verdict: Verdict) -> dict[int, int]:
+        """The registers that tell refused calls of one number apart, and the bits of each that count."""
+        found = dict(verdict.registers)
+        for each in _arguments(verdict.call):
+            if each.kind not in _FLEETING and len(each.regs) == 1:
+                found[each.regs[0]] = found.get(each.regs[0], 0) | ((1 << each.bits) - 1)
+        return found
+
+    def _same(self, verdict: Verdict, strings: Strings) -> Hashable:
+        # Pointers to strings differ without meaning anything where what they point at is the same.
+        call = verdict.call
+        words = tuple(call.args[index] & bits for index, bits in self.telling(verdict).items())
+        return call.arch, call.nr, words, strings, verdict.action, verdict.origin
 
     def _denial(self, verdict: Verdict, tid: int, strings: Strings) -> Denial:
         status = procfs.status(tid)
@@ -91,13 +106,3 @@ def _arguments(call: Call) -> tuple[Argument, ...]:
     name = call.name
     found = prototype(name, call.arch) if name and isinstance(call.arch, str) else None
     return found.args or () if found else ()
-
-
-def _same(verdict: Verdict, strings: Strings) -> Hashable:
-    """What makes two refusals equal but for the thread."""
-    call = verdict.call
-    words = [call.args[index] if index in verdict.registers else 0 for index in range(6)]
-    for each in _arguments(call):
-        if each.kind not in _FLEETING and len(each.regs) == 1:
-            words[each.regs[0]] |= call.args[each.regs[0]] & ((1 << each.bits) - 1)
-    return call.arch, call.nr, tuple(words), strings, verdict.action, verdict.origin
