@@ -283,8 +283,11 @@ class _Flattening:
                 else:
                     heads.append(ast.Numbers(low, high, 0))
         for arches, kind, data in sorted(rules, key=lambda key: (key[0], key[1], str(key[2]))):
-            heads = rules[arches, kind, data]
-            self.rules.append(_placed(tuple(heads), _always(ast.Answer(kind, data, 0)), arches or None))
+            answer = ast.Answer(kind, data, 0)
+            body = _always(answer)
+            if body.otherwise and all(_same(answer, self.flat_implicit(arch)) for arch in arches or ARCHES):
+                body = ast.Body(body.cases, None)
+            self.rules.append(_placed(tuple(rules[arches, kind, data]), body, arches or None))
 
 
 def _grouped(answers: dict[str, ast.Answer]) -> dict[tuple[str, ast.Const], list[str]]:

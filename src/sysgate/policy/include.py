@@ -59,7 +59,11 @@ def with_rules(path: str | None, texts: Sequence[str]) -> ast.Policy:
 
 def read(name: str) -> str:
     """The text of a file, or of a ready policy. Raises PolicyError in words for whatever is no readable text."""
-    path = ready_path(name) if name.startswith("@") else name
+    return read_file(ready_path(name), name) if name.startswith("@") else read_file(name, name)
+
+
+def read_file(path: str, name: str) -> str:
+    """The text of the file at path; name: how it is called in errors. Raises PolicyError as `read`."""
     try:
         # Without O_NONBLOCK opening a FIFO would wait for someone to write.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

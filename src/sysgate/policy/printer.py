@@ -6,13 +6,14 @@ test. Numbers are spelled as written where the text is at hand, else decimal up 
 
 from __future__ import annotations
 
+from sysgate.errors import PolicyError
 from sysgate.facts.arches import ARCHES
 from sysgate.policy import ast
 from sysgate.policy.lexer import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 WIDTH = 100
 INDENT = "    "
@@ -22,10 +23,16 @@ SECONDARY = ("x32", "i386", "arm", "mips64el_n32", "mipsel")
 
 
 def text(policy: ast.Policy) -> str:
-    """The policy's canonical text: flat, without include and let; equal for equal policies, and parsed to them."""
+    """The policy's canonical text: flat, without include and let; equal for equal policies, and parsed to them.
+
+    Raises PolicyError where policies of dialect "ftrace" together need an `else` or a section, which that lacks.
+    """
     from sysgate.policy.flat import flat
 
-    return _policy(flat(policy))
+    made = flat(policy)
+    if policy.dialect == "ftrace" and any(rule.arches or rule.body.otherwise for rule in made.rules):
+        raise PolicyError("lines of dialect ftrace cannot say what these policies mean together")
+    return _policy(made)
 
 
 def _policy(policy: ast.Policy) -> str:
@@ -89,21 +96,44 @@ class Printer:
     def __init__(self, spelled: Iterable[str] = ()) -> None:
         self.spelled = [word for word in spelled if word[0].isdigit()]
         self.next = 0
+        self.margin: str | None = None  # how far in a set stands that is to be broken into lines
 
-    # ---- rules
+    # ---- statements
+
+    def let(self, name: str, value: ast.Const | tuple[ast.Item, ...]) -> str:
+        """A let; on several lines where it is a set too long for one."""
+        if not isinstance(value, tuple):
+            return f"let {name} = {self.const(value)}"
+        return self.fitted(lambda: f"let {name} = {self.set(value)}", "")
 
     def rule(self, heads: Sequence[ast.Head], body: ast.Body) -> str:
-        """A rule; on several lines where it is a block too long for one."""
-        start = f"{self.heads(heads)}:"
+        """A rule; on several lines where a block or a set in it is too long for one."""
         if plain(body):
-            printed = self.expr(body.cases[0][0])
-            otherwise = f" else {self.action(body.otherwise)}" if body.otherwise else ""
-            return f"{start} {printed}{otherwise}"
-        cases = self.cases(body)
-        line = f"{start} {{ {'; '.join(cases)} }}"
+            return self.fitted(lambda: f"{self.heads(heads)}: {self.plain(body)}", "")
+        began = self.next
+        start = f"{self.heads(heads)}:"
+        line = f"{start} {{ {'; '.join(self.cases(body))} }}"
         if len(line) <= WIDTH:
             return line
+        self.next = began
+        start = f"{self.heads(heads)}:"
+        cases = self.cases(body, INDENT)
         return "\n".join([f"{start} {{", *(f"{INDENT}{case};" for case in cases[:-1]), f"{INDENT}{cases[-1]}", "}"])
+
+    def fitted(self, printed: Callable[[], str], margin: str) -> str:
+        """A line, its sets broken into several where it would be too long, further in than margin."""
+        began = self.next
+        line = printed()
+        if len(margin) + len(line) <= WIDTH or "{" not in line:
+            return line
+        self.next, self.margin = began, margin
+        line = printed()
+        self.margin = None
+        return line
+
+    def plain(self, body: ast.Body) -> str:
+        otherwise = f" else {self.action(body.otherwise)}" if body.otherwise else ""
+        return self.expr(body.cases[0][0]) + otherwise
 
     def heads(self, heads: Sequence[ast.Head]) -> str:
         return ", ".join([self.head(head) for head in heads])
@@ -114,12 +144,20 @@ class Printer:
         low = self.number(head.low)
         return low if head.high == head.low else f"{low}..{self.number(head.high)}"
 
-    def cases(self, body: ast.Body) -> list[str]:
-        """The cases of a block, its `else` last."""
-        printed = [f"{self.expr(expr)} -> {self.action(answer)}" for expr, answer in body.cases]
+    def cases(self, body: ast.Body, margin: str | None = None) -> list[str]:
+        """The cases of a block, its `else` last; with a margin, sets broken where a line would be too long."""
+        printed: list[str] = []
+        for case in body.cases:
+            printed.append(self.case(case) if margin is None else self.fitted_case(case, margin))
         if body.otherwise:
             printed.append(f"else {self.action(body.otherwise)}")
         return printed
+
+    def fitted_case(self, case: tuple[ast.Expr, ast.Answer], margin: str) -> str:
+        return self.fitted(lambda: self.case(case), margin)
+
+    def case(self, case: tuple[ast.Expr, ast.Answer]) -> str:
+        return f"{self.expr(case[0])} -> {self.action(case[1])}"
 
     def action(self, answer: ast.Answer) -> str:
         kind = _KINDS.get(answer.kind, answer.kind)
@@ -154,7 +192,18 @@ class Printer:
     # ---- constants
 
     def set(self, items: Sequence[ast.Item]) -> str:
-        return f"{{{', '.join([self.item(item) for item in items])}}}"
+        printed = [self.item(item) for item in items]
+        if self.margin is None or len(printed) < 4:
+            return f"{{{', '.join(printed)}}}"
+        inner = self.margin + INDENT
+        lines = [inner + printed[0]]
+        for item in printed[1:]:
+            if len(lines[-1]) + len(item) + 3 > WIDTH:
+                lines[-1] += ","
+                lines.append(inner + item)
+            else:
+                lines[-1] += f", {item}"
+        return "\n".join(["{", *lines, f"{self.margin}}}"])
 
     def item(self, item: ast.Item) -> str:
         low = self.const(item[0])
