@@ -46,14 +46,11 @@ def spans(literal: Compare | Among) -> Spans:
     def point(value: int) -> Spans:
         return [(value & top, value & top)] if -(top + 1) // 2 <= value <= top else []
 
-    def integer(value: int) -> int:
-        # A masked value is unsigned; there a negative constant stands for its bits.
-        return value & top if term.mask is not None and -(top + 1) // 2 <= value < 0 else value
-
     def between(start: int | None, end: int | None) -> Spans:
+        # As integers. Beside a mask the value is unsigned, and negative constants are unsigned already (policy/resolve).
         least, most = (-(top + 1) // 2, top // 2) if signed else (0, top)
-        start = least if start is None else max(integer(start), least)
-        end = most if end is None else min(integer(end), most)
+        start = least if start is None else max(start, least)
+        end = most if end is None else min(end, most)
         if start > end:
             return []
         if start >= 0:
@@ -72,8 +69,8 @@ def spans(literal: Compare | Among) -> Spans:
     if op == "!=":
         return complement(point(value), top)
     if op in ("<", "<="):
-        return between(None, integer(value) - (op == "<"))
-    return between(integer(value) + (op == ">"), None)
+        return between(None, value - (op == "<"))
+    return between(value + (op == ">"), None)
 
 
 def union(parts: Iterable[tuple[int, int]]) -> Spans:

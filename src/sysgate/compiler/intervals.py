@@ -1,0 +1,276 @@
+"""The best search tree over runs of values: dynamic programming over intervals of runs.
+
+A tree splits an interval of runs in two by `jge`, or ends in a leaf that tells the rest of it apart by at most a dozen
+tests: a chain of `jeq` that picks single values out of one target, heaviest first; or one `jset` that holds for
+exactly the values of one target, after at most two such `jeq`. The cost of a tree is what it weighs, every test by the
+weight of the values that come to it, plus `price` a test. n runs cost n³/6 additions, made by C loops.
+"""
+
+from __future__ import annotations
+
+from operator import add
+
+from sysgate.compiler.runs import FULL, least_inside, united
+from sysgate.compiler.steps import JEQ, JGE, JSET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sysgate.compiler.runs import Run, Runs, Tree
+
+    # A leaf: cost, the runs that a jeq picks out (counted from the interval's first, heaviest first), the mask of the
+    # jset or 0, its targets (hit, missed); without jset both are the chain's last target.
+    Leaf = tuple[float, tuple[int, ...], int, int, int]
+
+CHAIN = 10  # singles in a chain of jeq
+EXCEPTIONS = 2  # singles before a jset
+SPAN = 24  # runs under one leaf
+INFINITE = float("inf")
+
+
+class Intervals:
+    """All intervals of some runs, each with its best tree.
+
+    price: what a test costs beside its weight. heights: how many instructions follow below a target at most.
+    like: a table with the same price and heights; what the two have in common at either end is taken over.
+    """
+
+    def __init__(self, runs: Runs, price: float, heights: Mapping[int, int], like: Intervals | None = None) -> None:
+        self.runs, self.price = runs, price
+        n = len(runs)
+        self.total = [0.0]
+        for run in runs:
+            self.total.append(self.total[-1] + run[3])
+        self._below = [heights.get(run[2], 0) for run in runs]
+        # Of the interval i … j, both in, at [i][j - i]: cost, height, last run left of the split counted from i (-1: it
+        # is a leaf), and the best leaf.
+        self.cost: list[list[float]] = [[0.0] for _ in range(n)]
+        self.height = [[below] for below in self._below]
+        self.split = [[-1] for _ in range(n)]
+        self.leaf: list[list[Leaf | None]] = [[] for _ in range(n)]
+        # columns[j]: the costs of the intervals that end with j, the longest first.
+        self._columns: list[list[float]] = [[0.0] for _ in range(n)]
+        head = tail = 0
+        if like is not None:
+            head, tail = _common(runs, like.runs)
+            self._take_over(like, head, tail)
+        for i in range(n - tail):
+            self._leaves(i, head if i < head else i)
+        self._fill(head, n - tail)
+        self._limited: dict[tuple[int, int, int], tuple[float, int]] = {}
+        self._reach: list[list[int]] = []
+
+    @property
+    def best(self) -> float:
+        """The cost of telling all runs apart."""
+        return self.cost[0][-1]
+
+    def _take_over(self, like: Intervals, head: int, tail: int) -> None:
+        shift = len(like.runs) - len(self.runs)
+        for i in range(head):
+            length = head - i
+            self.cost[i] = like.cost[i][:length]
+            self.height[i] = like.height[i][:length]
+            self.split[i] = like.split[i][:length]
+            self.leaf[i] = like.leaf[i][:length]
+            self._columns[i] = like._columns[i][:]
+        for i in range(len(self.runs) - tail, len(self.runs)):
+            self.cost[i] = like.cost[i + shift][:]
+            self.height[i] = like.height[i + shift][:]
+            self.split[i] = like.split[i + shift][:]
+            self.leaf[i] = like.leaf[i + shift][:]
+            self._columns[i] = like._columns[i + shift][-(i - len(self.runs) + tail + 1) :]
+
+    def _fill(self, head: int, border: int) -> None:
+        # All intervals that neither end before run `head` nor begin at or after run `border`.
+        n, price, total = len(self.runs), self.price, self.total
+        columns, leaves = self._columns, self.leaf
+        for i in range(border - 1, -1, -1):
+            cost, height, split, leaf = self.cost[i], self.height[i], self.split[i], leaves[i]
+            above = self.height
+            for j in range(i + len(cost), n):
+                length = j - i
+                sums = list(map(add, cost, columns[j]))
+                least = min(sums)
+                at = sums.index(least)
+                tall = 1 + max(height[at], above[i + at + 1][length - at - 1])
+                least += price + total[j + 1] - total[i]
+                if length < len(leaf):
+                    offer = leaf[length]
+                    if offer is not None and offer[0] <= least:
+                        least, at, tall = offer[0], -1, self._leaf_height(i, j, offer)
+                cost.append(least)
+                columns[j].insert(0, least)
+                height.append(tall)
+                split.append(at)
+
+    def _leaf_height(self, i: int, j: int, leaf: Leaf) -> int:
+        tests = len(leaf[1]) + (leaf[2] != 0)
+        if not any(self._below[i : j + 1]):
+            return tests
+        picked = {at: place for place, at in enumerate(leaf[1], 1)}
+        return max(picked.get(at - i, tests) + self._below[at] for at in range(i, j + 1))
+
+    def _leaves(self, i: int, start: int) -> None:
+        # The best leaf of each interval i … j with j >= start.
+        row = self.leaf[i]
+        runs = self.runs[i : i + SPAN]
+        wide: int | None = None
+        chained = True
+        # A jset misses the values whose bits all lie inside some set: for each target the bits of all its values.
+        # As an interval grows so do these sets; one that holds a wide run of another target is lost for good.
+        inside: dict[int, int] = {}
+        lost: set[int] = set()
+        for length, (low, high, target, _) in enumerate(runs):
+            if low != high and chained:
+                if wide is None:
+                    wide = target
+                chained = wide == target
+            inside[target] = inside.get(target, 0) | united(low, high)
+            masked = length >= 3 and len(inside) <= 2 + EXCEPTIONS
+            if length < len(row):
+                continue
+            if not chained and (length >= 3 and not masked or len(lost) == len(inside)):
+                break
+            best: Leaf | None = None
+            if chained and length >= 2:
+                best = self._chain(i, runs[: length + 1], wide)
+                if best is None and wide is not None:
+                    chained = False
+            if masked:
+                for missed, bits in inside.items():
+                    if missed not in lost:
+                        found = _apart(runs[: length + 1], missed, bits)
+                        if found is None:
+                            lost.add(missed)
+                        elif found[0] != -1:
+                            cost = self._picking(i, length, found[1], 1)
+                            if best is None or cost < best[0]:
+                                best = cost, tuple(found[1]), ~bits & FULL, found[0], missed
+            row.append(best)
+
+    def _picking(self, i: int, length: int, picked: list[int], more: int) -> float:
+        # What a jeq for each of the picked runs costs, heaviest first, and so many tests more after them.
+        picked.sort(key=lambda at: -self.runs[i + at][3])
+        coming = self.total[i + length + 1] - self.total[i]
+        cost = 0.0
+        for at in picked:
+            cost += self.price + coming
+            coming -= self.runs[i + at][3]
+        return cost + more * (self.price + coming)
+
+    def _chain(self, i: int, runs: tuple[Run, ...], wide: int | None) -> Leaf | None:
+        rest = wide
+        if rest is None:  # single values only: keep the commonest target for last
+            counts: dict[int, int] = {}
+            for _, _, target, _ in runs:
+                counts[target] = counts.get(target, 0) + 1
+            rest = max(counts, key=lambda target: (counts[target], -target))
+        picked = [at for at, run in enumerate(runs) if run[2] != rest]
+        if len(picked) > CHAIN:
+            return None
+        cost = self._picking(i, len(runs) - 1, picked, 0)
+        return cost, tuple(picked), 0, rest, rest
+
+    def _reached(self, limit: int) -> list[int]:
+        # For each run the furthest one that a tree of this height may go to from there; below the run where none can.
+        while len(self._reach) <= limit:
+            h = len(self._reach)
+            furthest = [i if below <= h else i - 1 for i, below in enumerate(self._below)]
+            if h:
+                last = self._reach[-1]
+                for i, middle in enumerate(last):
+                    if middle >= i:
+                        furthest[i] = last[middle + 1] if middle + 1 < len(last) else middle
+                        furthest[i] = max(furthest[i], middle)
+            for i, row in enumerate(self.leaf):
+                for length in range(len(row) - 1, furthest[i] - i, -1):
+                    leaf = row[length]
+                    if leaf is not None and self._leaf_height(i, i + length, leaf) <= h:
+                        furthest[i] = i + length
+                        break
+            self._reach.append(furthest)
+        return self._reach[limit]
+
+    def limited(self, i: int, j: int, limit: int) -> float:
+        """The cost of the best tree for runs i … j of at most `limit` instructions' height; infinite where none is."""
+        if self.height[i][j - i] <= limit:
+            return self.cost[i][j - i]
+        if limit <= 0 or self._reached(limit)[i] < j:
+            return INFINITE
+        key = i, j, limit
+        found = self._limited.get(key)
+        if found is not None:
+            return found[0]
+        best, at = INFINITE, -1
+        leaf = self.leaf_of(i, j)
+        if leaf is not None and self._leaf_height(i, j, leaf) <= limit:
+            best = leaf[0]
+        coming = self.price + self.total[j + 1] - self.total[i]
+        reach = self._reached(limit - 1)
+        # The left half must be within reach from i, and from the right half's start its end.
+        most = min(j - 1, reach[i])
+        least = most + 1
+        while least > i and reach[least] >= j:
+            least -= 1
+        sums = map(add, self.cost[i][least - i : most + 1 - i], self._columns[j][least + 1 : most + 2])
+        for bound, k in sorted(zip(sums, range(least, most + 1))):
+            if bound + coming >= best:
+                break
+            left = self.limited(i, k, limit - 1)
+            if left < INFINITE:
+                cost = left + self.limited(k + 1, j, limit - 1) + coming
+                if cost < best:
+                    best, at = cost, k - i
+        self._limited[key] = best, at
+        return best
+
+    def leaf_of(self, i: int, j: int) -> Leaf | None:
+        """The best leaf that tells runs i … j apart, if one does."""
+        return self.leaf[i][j - i] if j - i < len(self.leaf[i]) else None
+
+    def tree(self, i: int, j: int, limit: int) -> Tree:
+        """The best tree for runs i … j; of at most `limit` height, where `limited` found one."""
+        if i == j:
+            return self.runs[i][2]
+        at = self.split[i][j - i] if self.height[i][j - i] <= limit else self._limited[i, j, limit][1]
+        if at >= 0:
+            at += i
+            return JGE, self.runs[at + 1][0], self.tree(at + 1, j, limit - 1), self.tree(i, at, limit - 1)
+        leaf = self.leaf_of(i, j)
+        assert leaf is not None
+        _, picked, mask, hit, missed = leaf
+        tree: Tree = (JSET, mask, hit, missed) if mask else missed
+        for place in reversed(picked):
+            tree = JEQ, self.runs[i + place][0], self.runs[i + place][2], tree
+        return tree
+
+
+def _common(one: Runs, two: Runs) -> tuple[int, int]:
+    # How many runs the two have in common at their beginning and at their end.
+    most = min(len(one), len(two))
+    head = 0
+    while head < most and one[head] == two[head]:
+        head += 1
+    tail = 0
+    while tail < most - head and one[-1 - tail] == two[-1 - tail]:
+        tail += 1
+    return head, tail
+
+
+def _apart(runs: tuple[Run, ...], missed: int, bits: int) -> tuple[int, list[int]] | None:
+    # The target of all values with a bit outside `bits`, and the few single values that are not to be told by that;
+    # -1 where there are no others.
+    hit = -1
+    exceptions = []
+    for at, (low, high, target, _) in enumerate(runs):
+        if target == missed:
+            continue
+        if (hit == -1 or hit == target) and (low & ~bits and least_inside(low, bits) > high):
+            hit = target
+        elif low == high and len(exceptions) < EXCEPTIONS:
+            exceptions.append(at)
+        else:
+            return None
+    return hit, exceptions
