@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from sysgate.cli.run import add_command, add_policy_arguments, policy_of, program, say
+from sysgate.cli.quick import read
+from sysgate.cli.run import POLICY_LISTS, add_command, add_policy_arguments, policy_of, program, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
 EXAMPLE = """
 sysgate exec -p app.policy -- ./app
@@ -19,6 +21,11 @@ ExecStart=/usr/bin/sysgate exec -p /etc/app.policy -- /usr/bin/app     (in a uni
 def add_arguments(parser: ArgumentParser) -> None:
     add_policy_arguments(parser)
     add_command(parser)
+
+
+def quick(words: Sequence[str]) -> Namespace | None:
+    """The arguments where they need no argparse; the names are those of `add_arguments`."""
+    return read(words, flags={}, values={}, lists=POLICY_LISTS)
 
 
 def run(args: Namespace) -> int:

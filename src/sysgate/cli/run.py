@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import REMAINDER
-from contextlib import suppress
+
+from sysgate.cli.quick import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
     from sysgate.launch.foreground import Ended
     from sysgate.launch.watched import Told
@@ -42,6 +43,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_command(parser)
 
 
+def quick(words: Sequence[str]) -> Namespace | None:
+    """The arguments where they need no argparse; the names are those of `add_arguments`."""
+    flags = {"--complain": "complain", "--json": "json", "--quiet": "quiet", "--no-explain": "no_explain"}
+    return read(words, flags=flags, values={"-o": "output"}, lists=POLICY_LISTS)
+
+
+POLICY_LISTS = {"-p": "policies", "-e": "rules"}
+
+
 def add_policy_arguments(parser: ArgumentParser) -> None:
     """-p and -e, as `exec` has them too."""
     parser.add_argument(
@@ -64,6 +74,8 @@ def add_policy_arguments(parser: ArgumentParser) -> None:
 
 def add_command(parser: ArgumentParser) -> None:
     """The program and its arguments: all that is left."""
+    from argparse import REMAINDER
+
     parser.add_argument("command", nargs=REMAINDER, metavar="-- PROGRAM [ARGUMENT ...]", help="what to run")
 
 
@@ -121,8 +133,10 @@ def policy_of(args: Namespace) -> Policy:
 
 def say(text: str) -> None:
     """Print a line on standard error, whatever has become of it."""
-    with suppress(OSError):  # closed, or a full disk: no reason to disturb the program
+    try:  # noqa: SIM105 - contextlib costs more than the rest of this module
         os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # closed, or a full disk: no reason to disturb the program
 
 
 def _misuse(args: Namespace, command: list[bytes]) -> str:

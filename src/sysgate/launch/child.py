@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import errno
 import os
-import signal
-from contextlib import suppress
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, fcntl
 
 from sysgate.errors import KernelError
@@ -205,5 +204,7 @@ def _failure(orders: Orders) -> NotStartedError | None:
 
 
 def _reap(pid: int) -> None:
-    with suppress(ChildProcessError):  # SIGCHLD may be ignored
+    try:  # noqa: SIM105 - contextlib is slow to load
         os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # SIGCHLD may be ignored

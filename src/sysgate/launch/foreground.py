@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 
 from sysgate.errors import KernelError
@@ -49,7 +50,7 @@ def run(
     Environment, descriptors, working directory, signals and terminal are its own. form: as launch.watched.begin.
     Raises NoProgramError, KernelError, CompileError.
     """
-    import signal
+    import _signal as signal
 
     from sysgate.launch.job import Job
     from sysgate.launch.watched import begin
@@ -68,6 +69,8 @@ def run(
     except NotStartedError as error:
         raise _told(error, plan) from None
     job.started(watched.child.pid)
+    gc.freeze()
+    gc.enable()
     if watched.watcher is None:
         job.wait()
         return Ended(job.code, (), watched.note, "")

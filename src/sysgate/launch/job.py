@@ -7,9 +7,9 @@ is handed on. When the program stops this process stops too, so that the shell s
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import os
 import select
-import signal
 
 from sysgate.kernel import procfs, signalfd
 
