@@ -8,7 +8,7 @@ from ctypes import addressof, create_string_buffer
 from sysgate.kernel import libc
 
 _PRCTL = {"x86_64": 157, "aarch64": 167}
-_GET_DUMPABLE, _SET_DUMPABLE, _SET_NAME = 3, 4, 15
+_GET_DUMPABLE, _SET_DUMPABLE, _SET_NAME, _SET_NO_NEW_PRIVS = 3, 4, 15, 38
 
 
 def dumpable() -> int:
@@ -19,6 +19,11 @@ def dumpable() -> int:
 def set_dumpable(value: int) -> None:
     """Make this process dumpable (1) or not (0). A fork inherits it, an exec makes it dumpable again."""
     libc.done("prctl(PR_SET_DUMPABLE)", _prctl(_SET_DUMPABLE, value))
+
+
+def renounce_new_privileges() -> None:
+    """Set no_new_privs, for good: set-user-ID programs give this thread and what it starts no privilege any more."""
+    libc.done("prctl(PR_SET_NO_NEW_PRIVS)", _prctl(_SET_NO_NEW_PRIVS, 1))
 
 
 def rename(name: bytes) -> None:

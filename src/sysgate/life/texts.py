@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 
 from sysgate.errors import KernelError
-from sysgate.policy.ruleset import Constant
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[int, str], Expr]
 
-ALWAYS, NEVER = "1", "0"
+ALWAYS = "1"
 MAX_TEXT = 256  # MAX_FILTER_STR_VAL, the NUL included
 _SPACES = " \t\n\v\f\r"
 _INT_MAX = (1 << 31) - 1
@@ -110,7 +109,7 @@ class Texts:
     ) -> tuple[Change, ...]:
         """Give a call its first filter, or narrow the one it has; what that takes away.
 
-        read: the expression of a text that is neither `1` nor `0`, for a call by number; raises KernelError.
+        read: the expression of a text other than `1`, for a call by number; raises KernelError.
         entered: a mode is on, and calls without a filter stay without. privileged: the task has CAP_SYS_ADMIN.
         Raises KernelError: EINVAL, EPERM, EACCES, E2BIG, ENOSYS, and ENOSPC for too many; nothing has changed then.
         """
@@ -177,9 +176,7 @@ class Texts:
 
 
 def _tests(nr: int, text: str, read: Reader) -> tuple[Expr, ...]:
-    if text == ALWAYS:
-        return ()
-    return (Constant(False),) if text == NEVER else (read(nr, text),)
+    return () if text == ALWAYS else (read(nr, text),)
 
 
 def _check_length(text: str) -> None:
