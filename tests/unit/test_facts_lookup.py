@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -279,6 +281,9 @@ def test_nothing_is_near_nonsense() -> None:
     assert nearest("", calls.spellings()) == ()
 
 
+SOURCE = arches.__file__.rpartition("/sysgate/")[0]
+
+
 # What a look-up opens below facts/data, in a fresh interpreter. arches.txt is the list of architectures itself.
 @pytest.mark.parametrize(
     ("statement", "files"),
@@ -322,4 +327,8 @@ print(*[name for name in ("re", "json", "pathlib", "typing", "dataclasses", "dif
     assert modules == ""
 
 
-SOURCE = next(path for path in (str(arches.__file__),)).rpartition("/sysgate/")[0]
+def test_the_examples_of_the_documentation_hold() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "facts.md"
+    done = doctest.testfile(str(page), module_relative=False)
+    assert done.attempted >= 4
+    assert done.failed == 0
