@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sysgate.facts import ages, arches, calls, constants, groups, prototypes, relations, risks
+from sysgate.facts import ages, arches, calls, constants, groups, prototypes, relations, risks, table
 from sysgate.facts.nearest import nearest
 
 
@@ -284,7 +284,7 @@ def test_nothing_is_near_nonsense() -> None:
 SOURCE = arches.__file__.rpartition("/sysgate/")[0]
 
 
-# What a look-up opens below facts/data, in a fresh interpreter. arches.txt is the list of architectures itself.
+# What a look-up opens below facts/data, in a fresh interpreter.
 @pytest.mark.parametrize(
     ("statement", "files"),
     [
@@ -292,14 +292,15 @@ SOURCE = arches.__file__.rpartition("/sysgate/")[0]
         ("calls.name('x86_64', 257)", {"calls_x86_64"}),
         ("calls.resolve('x86_64', 'sys_openat')", {"calls_x86_64", "aliases"}),  # as written first
         ("calls.resolve('x86_64', 'openat')", {"calls_x86_64"}),
-        ("prototypes.prototype('openat', 'x86_64')", {"prototypes"}),
+        ("prototypes.prototype('openat', 'x86_64')", {"prototypes", "arches"}),
         ("constants.value('O_CREAT', 'x86_64')", {"constants_x86_64", "constants"}),
         ("constants.value('TIOCSTI', 'x86_64')", {"constants_x86_64", "constants", "ioctls"}),
         ("constants.exists('O_CREAT')", {"constants"}),
         ("groups.members('@timer')", {"groups"}),
         ("ages.since('openat')", {"ages"}),
         ("risks.risks('bpf')", {"risks"}),
-        ("arches.native()", set()),
+        ("arches.native()", {"arches"}),
+        ("arches.ARCHES", set()),
     ],
 )
 def test_a_look_up_reads_only_the_files_it_needs(statement: str, files: set[str]) -> None:
@@ -323,7 +324,7 @@ print(*[name for name in ("re", "json", "pathlib", "typing", "dataclasses", "dif
     )
     assert done.returncode == 0, done.stderr
     read, modules = done.stdout.splitlines()
-    assert sorted(read.split()) == sorted(f"{name}.txt" for name in {*files, "arches"})  # each once
+    assert sorted(read.split()) == sorted(f"{name}.txt" for name in files)  # each once
     assert modules == ""
 
 
@@ -332,3 +333,7 @@ def test_the_examples_of_the_documentation_hold() -> None:
     done = doctest.testfile(str(page), module_relative=False)
     assert done.attempted >= 4
     assert done.failed == 0
+
+
+def test_the_architectures_written_out_are_those_of_the_data() -> None:
+    assert tuple(fields[0] for fields in table.rows("arches")) == arches.ARCHES

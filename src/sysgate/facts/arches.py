@@ -52,17 +52,30 @@ def _parse(fields: list[str]) -> Arch:
     )
 
 
-_FIELDS = {fields[0]: fields for fields in table.rows("arches")}
-_KNOWN: dict[str, Arch] = {}
-
-ARCHES: tuple[str, ...] = tuple(_FIELDS)
+# Written out, for most look-ups need no more of arches.txt, whose order it is; a test compares the two.
+ARCHES: tuple[str, ...] = (
+    "x86_64",
+    "x32",
+    "i386",
+    "aarch64",
+    "arm",
+    "riscv64",
+    "s390x",
+    "ppc64le",
+    "mips64el",
+    "mips64el_n32",
+    "mipsel",
+    "loongarch64",
+)
 """Names in the order of the tables."""
+
+_KNOWN: dict[str, Arch] = {}
 
 
 def arch(name: str) -> Arch | None:
     """The architecture of that name or alias; None where there is none."""
     if name not in _KNOWN:
-        for fields in _FIELDS.values():
+        for fields in table.rows("arches"):
             if name == fields[0] or name in fields[1].split(","):
                 _KNOWN[name] = _parse(fields)
                 break
@@ -71,12 +84,12 @@ def arch(name: str) -> Arch | None:
 
 def spellings() -> tuple[str, ...]:
     """Every name and alias, in table order: what to suggest a nearest spelling from."""
-    return (*ARCHES, *(alias for fields in _FIELDS.values() for alias in fields[1].split(",")))
+    return (*ARCHES, *(alias for fields in table.rows("arches") for alias in fields[1].split(",")))
 
 
 def by_audit(audit: int) -> tuple[Arch, ...]:
     """The architectures that `seccomp_data.arch` calls `audit`: none, one, or x86_64 and x32."""
-    return tuple(known for known in map(_parse, _FIELDS.values()) if known.audit == audit)
+    return tuple(known for known in map(_parse, table.rows("arches")) if known.audit == audit)
 
 
 def letter(name: str) -> str:
