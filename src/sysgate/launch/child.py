@@ -91,9 +91,9 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
     try:
         child = _start(plan if copies == plan.streams else replace(plan, streams=copies), loadable, flags, held)
     finally:
-        for fd, old in zip(copies, plan.streams):
-            if fd is not None and fd != old:
-                os.close(fd)
+        for copy, old in zip(copies, plan.streams):
+            if copy is not None and copy != old:
+                os.close(copy)
     if held and not hold:
         child.go()
     return child

@@ -50,7 +50,7 @@ def run(
     Environment, descriptors, working directory, signals and terminal are its own. form: as launch.watched.begin.
     Raises NoProgramError, KernelError, CompileError.
     """
-    import _signal as signal
+    import _signal as signal  # type: ignore[import-not-found] # as in launch.job
 
     from sysgate.launch.job import Job
     from sysgate.launch.watched import begin
