@@ -1,13 +1,17 @@
 """Diagram → steps: which instructions test a node, with what already lies in the accumulator.
 
 Every node has a body, which finds its word in the accumulator, and where somebody comes with anything else there, a
-load in front of that body. How the intervals of a node are told apart is the business of `Arrange`.
+load in front of that body. How the intervals of a node are told apart is the business of a `Planner`; where a node has
+several forms, the cheapest is taken: steps by the weight that comes there, instructions by their price.
 """
 
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.compiler.diagram import FULL, LEAF
+from sysgate.compiler import plausible
+from sysgate.compiler.diagram import ARCH, FULL, LEAF
+from sysgate.compiler.rare import rare, rare_steps
+from sysgate.compiler.runs import joined
 from sysgate.compiler.steps import AND, JEQ, JSET, LD, OR_X, RET, TAX, XOR, Steps
 
 TYPE_CHECKING = False
@@ -15,60 +19,154 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sysgate.compiler.diagram import Diagram
+    from sysgate.compiler.runs import Runs, Tree
 
-    # (steps, starts, targets, weights) → the step that finds out in which interval the accumulator lies.
-    # starts[0] is 0; interval i goes from starts[i] to below starts[i + 1], the last one to 2**32.
-    Arrange = Callable[[Steps, Sequence[int], Sequence[int], Sequence[float]], int]
+    # Runs of a word → the tree that tells them apart; its targets are those of the runs.
+    Planner = Callable[[Runs], Tree]
+    # The first step of a form, and how many steps a call makes from there to its end.
+    Form = Callable[[], tuple[int, float]]
 
 # A node of this word is no test of a word but the launch ticket: kids are (pass, else).
 TICKET = -2
+# Of calls from covered architectures: nearly all there are.
+COVERED = 0.999
 
 
 class Coder:
     """Codes the nodes of a diagram.
 
-    weigh: the weights of a node's intervals, by node index.
+    price: what an instruction costs, in steps per call. planner: for runs of values of one word.
     """
 
-    def __init__(
-        self, diagram: Diagram, arrange: Arrange, weigh: Callable[[int], Sequence[float]], *, big_endian: bool
-    ) -> None:
-        self.diagram, self.arrange, self.weigh = diagram, arrange, weigh
+    def __init__(self, diagram: Diagram, planner: Planner, price: float, *, big_endian: bool) -> None:
+        self.diagram, self.planner, self.price = diagram, planner, price
         self.steps = Steps()
         self._swap = 1 if big_endian else 0
-        self._body: dict[int, int] = {}
+        # By node: its body, and the number of steps from there to the end of a call; the load in front of it.
+        self._body: dict[int, tuple[int, float]] = {}
         self._cold: dict[int, int] = {}
 
-    def code(self, root: int) -> int:
-        """The first step of the program for a diagram."""
-        for index in self.diagram.below(root):
-            self._code(index)
-        return self._cold[root]
+    def code(self, root: int, weight: float, name: str | None) -> tuple[int, float]:
+        """The first step of a diagram, and how many a call makes from there.
 
-    def _code(self, index: int) -> None:
+        weight: how often calls come there. name: of the call that comes most, None where it is not known.
+        """
+        order = [index for index in self.diagram.below(root) if index not in self._cold]
+        reach = self._reach(order, root, weight, name)
+        for index in order:
+            self._code(index, reach[index], name)
+        return self.entry(root)
+
+    def entry(self, index: int) -> tuple[int, float]:
+        """Where to go for a node with nothing in the accumulator, and how many steps that makes."""
+        step, cost = self._body[index]
+        cold = self._cold[index]
+        return cold, cost if cold == step else cost + 1
+
+    def mark(self) -> tuple[int, int]:
+        """Where the coder stands: how many nodes have code, how many steps there are."""
+        return len(self._cold), len(self.steps.all)
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Take back what was coded since a mark."""
+        for index in list(self._cold)[mark[0] :]:  # in the order they were coded
+            del self._cold[index], self._body[index]
+        self.steps.back_to(mark[1])
+
+    def _reach(self, order: list[int], root: int, weight: float, name: str | None) -> dict[int, float]:
+        reach = dict.fromkeys(order, 0.0)
+        if root in reach:
+            reach[root] = weight
+        for index in reversed(order):  # parents come after their kids
+            for kid, share in zip(self.diagram.nodes[index][3], self._shares(index, name)):
+                if kid in reach:
+                    reach[kid] += reach[index] * share
+        return reach
+
+    def _shares(self, index: int, name: str | None) -> Sequence[float]:
+        word, mask, cuts, kids = self.diagram.nodes[index]
+        if word == LEAF:
+            return ()
+        if word == TICKET:
+            return (0.0, 1.0)
+        if word == ARCH:
+            return [COVERED if start in cuts and start + 1 in cuts else 1 - COVERED for start in (0, *cuts)]
+        return plausible.shares(word, mask, cuts, name)
+
+    def _code(self, index: int, weight: float, name: str | None) -> None:
         word, mask, cuts, kids = self.diagram.nodes[index]
         if word == LEAF:
             action = self.diagram.value(index)
             assert isinstance(action, Action)
-            self._body[index] = self._cold[index] = self.steps.add(RET, action.ret)
+            step = self.steps.add(RET, action.ret)
+            self._body[index] = step, 1.0
+            self._cold[index] = step
         elif word == TICKET:
-            self._cold[index] = self._ticket(self._cold[kids[0]], self._cold[kids[1]])
+            allowed, otherwise = self.entry(kids[0])[0], self.entry(kids[1])
+            step = self._ticket(allowed, otherwise[0])
+            self._body[index] = step, 23 + otherwise[1]
+            self._cold[index] = step
         else:
-            body = self._body[index] = self._test(index, word, mask, cuts, kids)
-            self._cold[index] = self.steps.add(LD, self.offset(word), body)
+            step, cost = self._cheapest(self._forms(index, self._shares(index, name), weight), weight)
+            self._body[index] = step, cost
+            self._cold[index] = self.steps.add(LD, self.offset(word), step)
 
-    def _test(self, index: int, word: int, mask: int, cuts: Sequence[int], kids: Sequence[int]) -> int:
+    def _cheapest(self, forms: Sequence[Form], weight: float) -> tuple[int, float]:
+        if len(forms) == 1:
+            return forms[0]()
+        costs = []
+        before = len(self.steps.all)
+        for form in forms:
+            made = form()
+            costs.append(weight * made[1] + self.price * (len(self.steps.all) - before))
+            self.steps.back_to(before)
+        return forms[costs.index(min(costs))]()
+
+    def _forms(self, index: int, shares: Sequence[float], weight: float) -> list[Form]:
+        word, mask, cuts, kids = self.diagram.nodes[index]
         nodes = self.diagram.nodes
-        keeps = [self._body[kid] if nodes[kid][0] == word else self._cold[kid] for kid in kids]
+        warm = [self._body[kid] if nodes[kid][0] == word else self.entry(kid) for kid in kids]
         if mask == FULL:
-            return self.arrange(self.steps, (0, *cuts), keeps, self.weigh(index))
+            forms: list[Form] = [lambda: self.tree((0, *cuts), warm, shares, weight)]
+            found = rare(self.diagram, index)
+            if found is not None:
+                forms.append(lambda: rare_steps(self, index, found, warm, shares, weight))
+            return forms
         if len(cuts) == 1:
+            bits = 0
             if cuts[0] == mask & -mask:  # nothing of the mask is set, or something
-                return self.steps.add(JSET, mask, keeps[1], keeps[0])
-            if cuts[0] == 1 << mask.bit_length() - 1:  # as good as its highest bit
-                return self.steps.add(JSET, cuts[0], keeps[1], keeps[0])
-        loses = [self._cold[kid] for kid in kids]
-        return self.steps.add(AND, mask, self.arrange(self.steps, (0, *cuts), loses, self.weigh(index)))
+                bits = mask
+            elif cuts[0] == 1 << mask.bit_length() - 1:  # as good as its highest bit
+                bits = cuts[0]
+            if bits:
+                cost = 1 + shares[0] * warm[0][1] + shares[1] * warm[1][1]
+                return [lambda: (self.steps.add(JSET, bits, warm[1][0], warm[0][0]), cost)]
+        cold = [self.entry(kid) for kid in kids]
+        return [lambda: self._masked(mask, (0, *cuts), cold, shares, weight)]
+
+    def _masked(
+        self,
+        mask: int,
+        starts: Sequence[int],
+        targets: Sequence[tuple[int, float]],
+        shares: Sequence[float],
+        weight: float,
+    ) -> tuple[int, float]:
+        step, cost = self.tree(starts, targets, shares, weight)
+        return self.steps.add(AND, mask, step), cost + 1
+
+    def tree(
+        self, starts: Sequence[int], targets: Sequence[tuple[int, float]], shares: Sequence[float], weight: float
+    ) -> tuple[int, float]:
+        """The first step of a search for the interval, and how many steps that and what follows make."""
+        ends = [*starts[1:], FULL + 1]
+        runs = joined(
+            (start, end - 1, target[0], share * weight)
+            for start, end, target, share in zip(starts, ends, targets, shares)
+        )
+        points = [(start, share) for start, share in zip(starts, shares)]
+        step, cost = self.steps.tree(self.planner(runs), points)
+        return step, cost + sum([share * target[1] for share, target in zip(shares, targets)])
 
     def offset(self, word: int) -> int:
         """Bytes from the start of struct seccomp_data, in which 64-bit fields have the machine's byte order."""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 REACH = 255
 
 
-def lay_out(steps: Sequence[Step], root: int, weights: Sequence[float] | None = None) -> tuple[Insn, ...]:
+def lay_out(steps: Sequence[Step], root: int, leans: Sequence[float]) -> tuple[Insn, ...]:
     """The instructions of the steps that root leads to, root first.
 
-    weights: how often each step is made; unsaid, the first way of a jump counts as the lighter one.
+    leans: of each jump, how much more often it goes the first way than the second.
     """
     before = _straight_predecessors(steps, root)
     backward: list[Insn] = []
@@ -37,7 +37,7 @@ def lay_out(steps: Sequence[Step], root: int, weights: Sequence[float] | None = 
         code, k, then, otherwise = steps[index]
         if otherwise != -1:
             light, heavy = then, otherwise
-            if weights is not None and weights[then] > weights[otherwise]:
+            if leans[index] > 0:
                 light, heavy = otherwise, then
             # The heavy way goes in last, right before this jump.
             missing = [way for way in (heavy, light) if way not in place]

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.compiler.runs import Tree
+
     Step = tuple[int, int, int, int]
 
 # The opcodes the compiler emits (include/uapi/linux/bpf_common.h), spelled as numbers: this module is on the way of
@@ -19,10 +23,12 @@ AND, XOR, OR_X, TAX = 0x54, 0xA4, 0x4C, 0x07
 
 
 class Steps:
-    """A store of steps."""
+    """A store of steps. What is built on trial is taken back by `back_to`."""
 
     def __init__(self) -> None:
         self.all: list[Step] = []
+        self.heights: list[int] = []  # of each step: instructions on the longest path from it, itself one of them
+        self.leans: list[float] = []  # of each jump: how much more often it goes to `then` than to `else`
         self._index: dict[Step, int] = {}
 
     def add(self, code: int, k: int, then: int = -1, otherwise: int = -1) -> int:
@@ -34,4 +40,36 @@ class Steps:
         if found is None:
             found = self._index[step] = len(self.all)
             self.all.append(step)
+            self.leans.append(0.0)
+            heights = self.heights
+            heights.append(1 if then == -1 else 1 + max(heights[then], heights[otherwise] if otherwise != -1 else 0))
         return found
+
+    def back_to(self, length: int) -> None:
+        """Forget the steps from index `length` on."""
+        for step in self.all[length:]:
+            del self._index[step]
+        del self.all[length:], self.heights[length:], self.leans[length:]
+
+    def tree(self, tree: Tree, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
+        """The first step of a decision tree on the accumulator, and what its tests weigh together.
+
+        The tree's targets are steps. points: values with their weights.
+        """
+        if isinstance(tree, int):
+            return tree, 0.0
+        code, k, yes, no = tree
+        hits: list[tuple[int, float]] = []
+        misses: list[tuple[int, float]] = []
+        for point in points:
+            value = point[0]
+            holds = value >= k if code == JGE else value == k if code == JEQ else value & k
+            (hits if holds else misses).append(point)
+        hit = sum([weight for _, weight in hits])
+        missed = sum([weight for _, weight in misses])
+        then, after = self.tree(yes, hits)
+        otherwise, after_too = self.tree(no, misses)
+        step = self.add(code, k, then, otherwise)
+        if then != otherwise:
+            self.leans[step] += hit - missed
+        return step, hit + missed + after + after_too

@@ -1,0 +1,42 @@
+"""The setting for `optimize="full"`: everything that pays within a second."""
+
+from __future__ import annotations
+
+from sysgate.compiler import fast, order
+from sysgate.compiler.assemble import Setting
+from sysgate.compiler.intervals import Intervals
+from sysgate.compiler.search import Search
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sysgate.compiler.runs import Points, Runs, Tree
+
+EFFORT = 300_000  # cells of interval tables for the numbers of one tree
+MOST = 64  # runs of an argument's word that get an interval table
+# A tree over numbers may be as high as a balanced one, and where arguments are tested two higher.
+SLACK = 2
+PLAIN = 1 << 30
+
+
+def setting(price: float, *, known: bool) -> Setting:
+    """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less."""
+
+    def planner(runs: Runs) -> Tree:
+        if len(runs) > MOST:
+            return fast.tree(runs, price, {})
+        return Intervals(runs, price, {}).tree(0, len(runs) - 1, PLAIN)
+
+    def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
+        if len(runs) == 1:
+            return runs[0][2]
+        lowest, highest = min(heights.values()), max(heights.values())
+        limit = (len(runs) - 1).bit_length() + highest + (SLACK if highest > lowest or known else 0)
+        while True:
+            found = Search(price, heights, EFFORT).tree(runs, points, limit)
+            if found is not None:
+                return found[1]
+            limit += 1
+
+    return Setting(planner, numbers, order.orders)
