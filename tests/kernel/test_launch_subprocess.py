@@ -27,6 +27,7 @@ fds = sorted(int(name) for name in os.listdir(listing) if int(name) != listing)
 print([int(status[key], 16) & 0x7FFFFFFF for key in ("SigBlk", "SigIgn", "SigCgt")])  # 32, 33: the C library's own
 print([status[key] for key in ("Uid", "Gid", "Groups")])
 print(fds, os.getcwd(), os.umask(0o777), os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid())
+for name in ("COLUMNS", "LINES"): os.environ.pop(name, None)  # readline's, in C only: subprocess has them or not
 print(sorted(os.environ.items()), sys.argv, os.path.basename(sys.executable))
 print(len(sys.stdin.read()) if sys.stdin else None)
 print("error", file=sys.stderr)
