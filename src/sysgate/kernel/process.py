@@ -9,12 +9,14 @@ from sysgate.value import Value
 
 _NR_PRCTL = 157  # x86-64, where a launch is possible
 _PR_GET_SECCOMP = 21
+# SECCOMP_MODE_FILTER, and _DEAD: the same once a filter has killed it (kernel/seccomp.c, __seccomp_filter, Linux 5.17).
+_WITH_FILTERS = (b"2", b"3")
 
 
 class Standing(Value):
     """What /proc/PID/status says of a task's filters.
 
-    filtered: mode 2 (filters). filters: how many, None before Linux 5.9.
+    filtered: it stands behind filters. filters: how many, None before Linux 5.9.
     """
 
     filtered: bool
@@ -34,7 +36,7 @@ def standing(task: int | str) -> Standing | None:
     if mode is None:
         return None
     filters = _field(text, b"\nSeccomp_filters:\t")
-    return Standing(mode == b"2", None if filters is None else int(filters))
+    return Standing(mode in _WITH_FILTERS, None if filters is None else int(filters))
 
 
 def own_standing() -> Standing | None:

@@ -191,15 +191,16 @@ def _confirm(child: Child, with_listener: bool) -> None:
 
 def _failure(orders: Orders) -> NotStartedError | None:
     # None where the last step made is an execve that did not return.
-    *before, (last, result) = orders.made()
+    made = list(orders.made())
+    last, result = made[-1]
     if result is None and last.startswith(planning.EXECVE):
         return None
     if last != planning.FAILED:  # ended in the middle: by a signal, or by a filter that was there before
         return NotStartedError(planning.CUT_SHORT, errno.EINTR)
-    tried = [-result for name, result in before if name.startswith(planning.EXECVE) and result is not None]
+    tried = [-result for name, result in made if name.startswith(planning.EXECVE) and result is not None]
     if tried:
         return NotStartedError(planning.EXECVE, planning.why_not_executed(tried))
-    name, result = before[-1]
+    name, result = made[-2]
     return NotStartedError(name.partition(" ")[0], -(result or 0))
 
 

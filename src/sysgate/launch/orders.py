@@ -31,7 +31,7 @@ class Orders:
     """A list of steps under construction, then carried out once.
 
     room: bytes for all that is placed and for the steps. A step is followed by the next one where it succeeds, and by
-    the one named "failed" where it does not, unless said otherwise; "return" is the caller.
+    the one named "failed" where it does not, unless said otherwise; "return" is the caller, and a child's end.
     """
 
     def __init__(self, room: int) -> None:

@@ -191,7 +191,7 @@ def give_up(orders: Orders, code: int = FAILED_TO_START, message: bytes = b"") -
     """Add the end of a child that could not start its program: a message on standard error, if any, and exit(code)."""
     if message:
         orders.step(_WRITE, 2, orders.place(message), len(message), orelse="", ticket=True)
-    orders.step(_EXIT_GROUP, code, name="failed", then="failed", ticket=True)
+    orders.step(_EXIT_GROUP, code, name=FAILED, then="return", orelse="return", ticket=True)
 
 
 def why_not_executed(errnos: Sequence[int]) -> int:

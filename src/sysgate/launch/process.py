@@ -127,12 +127,13 @@ class _Launch:
         watched = self._watched
         if watched is None or watched.watcher is None:
             return
-        if busy or process.stdin or process.stdout or process.stderr:
+        pidfd = -1 if busy or process.stdin or process.stdout or process.stderr else _pidfd(process.pid)
+        if pidfd < 0:
             self._event = os.eventfd(0, os.EFD_CLOEXEC)
             self._served.acquire()
             start_new_thread(self._serve, (watched,))
         else:
-            self._serve_here(watched, process)
+            self._serve_here(watched, process, pidfd)
 
     def finish(self) -> None:
         """Let the thread end its work, if there is one; the process has been waited for."""
@@ -149,8 +150,7 @@ class _Launch:
             self._served.release()
 
     @staticmethod
-    def _serve_here(watched: Watched, process: _Process) -> None:
-        pidfd = os.pidfd_open(process.pid)
+    def _serve_here(watched: Watched, process: _Process, pidfd: int) -> None:
         try:
             watched.serve(pidfd, lambda: process.poll() is not None)
         except KeyboardInterrupt:
@@ -160,6 +160,13 @@ class _Launch:
             raise
         finally:
             os.close(pidfd)
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # before Linux 5.3, or refused by a filter
+        return -1
 
 
 _CODE = subprocess.Popen._execute_child.__code__  # type: ignore[attr-defined]

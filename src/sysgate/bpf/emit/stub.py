@@ -12,6 +12,7 @@ from __future__ import annotations
 from sysgate.bpf.emit.x86_64 import (
     ABOVE_OR_EQUAL,
     EQUAL,
+    NOT_EQUAL,
     R8,
     R9,
     R10,
@@ -36,7 +37,7 @@ blocked from before it on, and the caller gets these back. ALL_SIGNALS: the mask
 NUMBER, ARGUMENTS, RESULT, STORE, ON_SUCCESS, ON_ERROR = 0, 8, 56, 64, 72, 80
 STEP_BYTES = 88
 """NUMBER: the call. ARGUMENTS: six words. RESULT: what it returned. STORE: an address that gets the result too, 0 for
-none. ON_SUCCESS, ON_ERROR: the address of the next step, 0 to return to the caller (never in a child)."""
+none. ON_SUCCESS, ON_ERROR: the address of the next step; 0 returns to the caller, and ends a child by SIGILL."""
 
 # arch/x86/entry/syscalls/syscall_64.tbl
 _RT_SIGPROCMASK = 14
@@ -90,8 +91,11 @@ def code() -> bytes:
     a.load(RBP, RBP, ON_ERROR)
     a.label("next")
     a.test(RBP)
+    a.jump_if(NOT_EQUAL, "step")
+    a.load(RAX, RBX, CLONE)
+    a.test(RAX)
     a.jump_if(EQUAL, "return")
-    a.jump("step")
+    a.die()  # a child on the parent's stack
     return a.code()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 RAX, RCX, RDX, RBX, _RSP, RBP, RSI, RDI, R8, R9, R10 = range(11)
 
 # Condition codes of Jcc: opcode 0F 80+cc.
-ABOVE_OR_EQUAL, EQUAL = 0x3, 0x4
+ABOVE_OR_EQUAL, EQUAL, NOT_EQUAL = 0x3, 0x4, 0x5
 
 
 class Assembler:
@@ -92,6 +92,10 @@ class Assembler:
     def system_call(self) -> None:
         """Make call rax with rdi, rsi, rdx, r10, r8, r9; rax = its answer. rcx and r11 are lost, no other register."""
         self._bytes += b"\x0f\x05"
+
+    def die(self) -> None:
+        """Be killed by SIGILL."""
+        self._bytes += b"\x0f\x0b"
 
     def _target(self, label: str) -> None:
         self._fixups.append((len(self._bytes), label))
