@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from sysgate.action import MAX_ERRNO
-from sysgate.proof.bits import CONSTANT, FALSE, TRUE, Bits
+from sysgate.proof.arithmetic import FALSE, TRUE
+from sysgate.proof.bits import CONSTANT, Bits
 from sysgate.proof.graph import COMPUTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sysgate.proof.bits import Word
+    from sysgate.proof.arithmetic import Word
     from sysgate.proof.symbols import Symbols
 
 _KILL, _TRAP, _ERRNO, _TRACE = 0x8000, 0x0003, 0x0005, 0x7FF0

@@ -26,15 +26,11 @@ SEARCH = 20_000
 
 
 class Difference(Exception):
-    """Found: the words of a call that is answered wrongly, free ones unsaid. ticket: it carries the launch ticket.
+    """Found: the words of a call that is answered wrongly, free ones unsaid. ticket: it carries the launch ticket."""
 
-    known: where it is not sure that these words show it, as some test could not be taken apart, the bits of each word
-    that the difference hangs on; else None.
-    """
-
-    def __init__(self, words: Words, *, ticket: bool = False, known: Words | None = None) -> None:
+    def __init__(self, words: Words, *, ticket: bool = False) -> None:
         super().__init__(words)
-        self.words, self.ticket, self.known = words, ticket, known
+        self.words, self.ticket = words, ticket
 
 
 class _Law:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.proof.bits import FALSE
+from sysgate.proof.arithmetic import FALSE
 from sysgate.proof.graph import WORDS
 from sysgate.proof.judge import Difference
 from sysgate.proof.solve import pick

@@ -171,7 +171,9 @@ class Symbols:
         return self._name(BPF_XOR, value, mask) if mask else value
 
     def _right(self, value: int, by: int) -> int:
-        if value >= 0 or by == 0:
+        if by == 0:
+            return value
+        if value >= 0:
             return value >> by
         operation, left, right = self.kinds[~value]
         if right >= 0:
@@ -188,7 +190,9 @@ class Symbols:
         return self._name(BPF_RSH, value, by)
 
     def _left(self, value: int, by: int) -> int:
-        if value >= 0 or by == 0:
+        if by == 0:
+            return value
+        if value >= 0:
             return value << by & WORD
         operation, left, right = self.kinds[~value]
         if operation == BPF_XOR and right >= 0:

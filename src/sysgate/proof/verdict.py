@@ -17,7 +17,7 @@ from sysgate.bpf.program import Program
 from sysgate.call import Call
 from sysgate.errors import CompileError, ProofError, SysgateError
 from sysgate.proof.answers import answer
-from sysgate.proof.graph import ARCH, ARGS, IP, NR, WORDS, Graph, build
+from sysgate.proof.graph import ARCH, ARGS, IP, NR, Graph, build
 from sysgate.proof.judge import Difference, Other, Policy
 from sysgate.proof.space import ARCH_SLOT, Space
 from sysgate.proof.spans import WORD, union
@@ -28,7 +28,7 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sysgate.policy.ruleset import Gate
     from sysgate.proof.judge import Ticket
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 # Forks a walk may take: some for every test, and then it is left to the bit level.
 _FORKS, _FORKS_PER_TEST = 5_000, 20
-# Calls to try where a difference is not sure.
-_TRIES = 5_000
 # Policies nest as deeply as their parser lets them, diagrams as deeply as a call has bits; Python's own limit is 1000
 # frames altogether. Frames of Python code do not use the C stack.
 _FRAMES = 6_000
@@ -165,60 +163,41 @@ def _answers(program: Program) -> list[int] | None:
 def _refuted(gate: Gate, program: Program, leaf: Leaf, ticket: Ticket | None, difference: Difference) -> SysgateError:
     from sysgate.policy import meaning
 
-    for call in _calls(difference, gate.entries[0][0] if gate.entries else 0):
-        tried = program
-        if ticket is not None:
-            tried = _with_ticket(program, call, carried=difference.ticket)
-        if difference.ticket and ticket is not None and ticket[0] == call.arch and call.nr in ticket[1]:
-            due: Action | tuple[Action, ...] = ALLOW
-        else:
-            due = leaf(meaning.decide(gate, call)[0])
-        right = due if isinstance(due, tuple) else (due,)
-        had = _run(tried, call)
-        if had not in [from_ret(action.ret) for action in right]:
-            wanted = " or ".join(map(_said, right))
-            return ProofError(f"the program answers {_said(had)} where the policy says {wanted}", _named(call))
-    return _undecided(difference, call)
+    call = _call(difference, gate.entries[0][0] if gate.entries else 0)
+    if ticket is not None:
+        program = _with_ticket(program, call, carried=difference.ticket)
+    if difference.ticket and ticket is not None and ticket[0] == call.arch and call.nr in ticket[1]:
+        due: Action | tuple[Action, ...] = ALLOW
+    else:
+        due = leaf(meaning.decide(gate, call)[0])
+    right = due if isinstance(due, tuple) else (due,)
+    had = _run(program, call)
+    if had in [from_ret(action.ret) for action in right]:
+        return _mistaken(call)
+    wanted = " or ".join(map(_said, right))
+    return ProofError(f"the program answers {_said(had)} where the policy says {wanted}", _named(call))
 
 
 def _unequal(one: Program, two: Program, difference: Difference) -> SysgateError:
-    for call in _calls(difference, 0):
-        first, second = _run(one, call), _run(two, call)
-        if first != second:
-            return ProofError(f"the first program answers {_said(first)}, the second {_said(second)}", _named(call))
-    return _undecided(difference, call)
+    call = _call(difference, 0)
+    first, second = _run(one, call), _run(two, call)
+    if first == second:
+        return _mistaken(call)
+    return ProofError(f"the first program answers {_said(first)}, the second {_said(second)}", _named(call))
 
 
-def _undecided(difference: Difference, call: Call) -> CompileError:
-    if difference.known is not None:
-        return CompileError("could not be proved within budget, nor refuted: the program multiplies or mixes words")
+def _mistaken(call: Call) -> CompileError:
     return CompileError(f"the prover calls the answer to {_named(call)} wrong, and it is not: please report this")
 
 
-# Calls that may show a difference: one, or where that is not sure, many that have the bits in common that matter.
-def _calls(difference: Difference, audit: int) -> Iterator[Call]:
-    words = {ARCH: audit, **difference.words}
-    yield _call(words)
-    if difference.known is not None:
-        from random import Random
+def _call(difference: Difference, audit: int) -> Call:
+    words = difference.words
 
-        # The same ones each time. Words that are equal, small or have few bits meet conditions that random ones do not.
-        random = Random(0)
-        for _ in range(_TRIES):
-            same = random.getrandbits(32)
-            for word in range(WORDS):
-                fixed = difference.known.get(word, 0)
-                drawn = random.choice((0, 1, same, random.getrandbits(32), 1 << random.randrange(32)))
-                words[word] = difference.words.get(word, 0) & fixed | drawn & ~fixed
-            yield _call(words)
-
-
-def _call(words: dict[int, int]) -> Call:
     def value(low: int) -> int:
         return words.get(low, 0) | words.get(low + 1, 0) << 32
 
     args = tuple([value(ARGS + 2 * index) for index in range(6)])
-    return Call(words[ARCH], words.get(NR, 0), args, value(IP))  # type: ignore[arg-type]
+    return Call(words.get(ARCH, audit), words.get(NR, 0), args, value(IP))  # type: ignore[arg-type]
 
 
 # The architecture by its name, where a table has one.

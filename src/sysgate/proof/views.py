@@ -7,7 +7,8 @@ calls are seen that cannot be. Programs that agree on all that is seen agree; ma
 
 from __future__ import annotations
 
-from sysgate.proof.bits import FALSE, Bits
+from sysgate.proof.arithmetic import FALSE
+from sysgate.proof.bits import Bits
 from sysgate.proof.goals import mark
 from sysgate.proof.graph import ARCH, EXPRESSION, NR, TICKET, WORDS
 from sysgate.proof.judge import Difference
@@ -31,8 +32,8 @@ OPAQUE = WORDS + 3
 # From here on, seen loosely: the pieces of masked words.
 PIECES = 1 << 20
 
-# Steps altogether: some five seconds seen exactly. And for one test of an expression.
-_EXACT, _LOOSE, _TEST = 2_000_000, 300_000, 300_000
+# Steps of diagrams altogether, some three seconds seen exactly; for one test of an expression; and of a search.
+_EXACT, _LOOSE, _TEST, _SEARCH = 1_000_000, 300_000, 60_000, 6_000_000
 
 
 class View:
@@ -69,10 +70,15 @@ class View:
 
 
 class Exactly(View):
-    """Tests on the bits of the words. One of an expression that is too hard to be taken apart stays a variable."""
+    """Tests on the bits of the words. One of an expression that no diagram holds stays a variable until `refute`.
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
+    apart: none of them is taken apart before that.
+    """
+
+    def __init__(self, graphs: Sequence[Graph], *, apart: bool = False) -> None:
         super().__init__(Bits(order(graphs, (*range(WORDS + 2), CARRIES, *_opaque_words(graphs))), _EXACT))
+        self.symbols = graphs[0].symbols
+        self._budget = 0 if apart else _TEST
 
     def test(self, test: Test) -> int:
         """As View.test; both halves at once."""
@@ -80,24 +86,29 @@ class Exactly(View):
         word = self.bits.data(low, low_mask)
         return self.bits.member(word if high == NO_WORD else word + self.bits.data(high, high_mask), test.spans)
 
+    def expression(self, symbols: Symbols, value: int, spans: Spans) -> int:
+        """As View.expression, where no diagram within budget holds it."""
+        found = self.bits.tested(symbols, value, spans, self._budget)
+        return super().expression(symbols, value, spans) if found is None else found
+
     def refute(self, wrong: int) -> None:
-        """Raises Difference where wrong is TRUE for some call."""
+        """Raises Difference where wrong is TRUE for some call, CompileError where the budget is spent."""
         if wrong == FALSE:
             return
-        words: dict[int, int] = {}
-        known: dict[int, int] = {}
-        for level, value in self.bits.some(wrong).items():
-            word, bit = self.places[level]
-            words[word] = words.get(word, 0) | value << bit
-            known[word] = known.get(word, 0) | 1 << bit
-        sure = max(words, default=0) < OPAQUE
-        call = {word: value for word, value in words.items() if word < WORDS}
-        raise Difference(call, ticket=bool(words.get(CARRIES)), known=None if sure else known)
+        if any(self.places[level][0] >= OPAQUE for level in self.bits.variables(wrong)):
+            from sysgate.proof.search import search
 
-    def expression(self, symbols: Symbols, value: int, spans: Spans) -> int:
-        """As View.expression, where it is too hard."""
-        found = self.bits.tested(symbols, value, spans, _TEST)
-        return super().expression(symbols, value, spans) if found is None else found
+            tests = {(OPAQUE + place // 32, place % 32): test for test, place in self._opaque.items()}
+            found = search(self.bits, wrong, tests, self.symbols, _SEARCH)
+            if found is None:
+                return
+        else:
+            found = [self.places[level] for level, value in self.bits.some(wrong).items() if value]
+        words: dict[int, int] = {}
+        for word, bit in found:
+            words[word] = words.get(word, 0) | 1 << bit
+        call = {word: value for word, value in words.items() if word < WORDS}
+        raise Difference(call, ticket=bool(words.get(CARRIES)))
 
 
 class Loosely(View):
