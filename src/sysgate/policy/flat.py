@@ -143,10 +143,12 @@ class _Flattening:
         before = self.before
         if not self.several:
             return before.sides[0].default, before.sides[0].since
-        neutral = _strictest([self.written_default(side, None) for side in self.order])
+        # Foreign architectures get kill_thread only if all say so, and it is the neutral default that tells.
         thread = all(self.written_default(side, None).kind == "kill_thread" for side in self.order)
-        if neutral.kind == "kill_thread" and not thread:
-            neutral = _KILL
+        common = [answer for answer in self.default.values() if answer.kind != "kill_thread"]
+        neutral = max(common, key=lambda one: sum(_same(one, answer) for answer in common), default=_KILL)
+        if thread:
+            neutral = _KILL_THREAD
         default: dict[str | None, ast.Line] = {}
         if any(side.default for side in before.sides):
             default[None] = _line(neutral)

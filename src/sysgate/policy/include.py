@@ -196,12 +196,12 @@ class _Reading:
     def policy_of(self, sources: Sequence[Source]) -> ast.Policy:
         """The policy of a command line without a file."""
         side = _Side()
-        errors = self.texts([self.take_apart(source) for source in sources], side, self.scope(side, None), True)
+        errors = self.texts(self.take_all_apart(sources), side, self.scope(side, None), True)
         self.finish(side)
         return self.made(errors)
 
     def command_line(self, sources: Sequence[Source], outer: _Side) -> list[PolicyError]:
-        reads = [self.take_apart(source) for source in sources]
+        reads = self.take_all_apart(sources)
         if any(read.is_policy for read in reads):
             side = _Side()
             errors = self.texts(reads, side, self.scope(side, None), False)
@@ -228,6 +228,17 @@ class _Reading:
 
             return _Read(*parse_file(source))
         return _Read(*parser.parse_file(source))
+
+    def take_all_apart(self, sources: Sequence[Source]) -> list[_Read]:
+        """Texts that go on where the one before ended, be it in a section."""
+        reads: list[_Read] = []
+        in_section = False
+        for source in sources:
+            reads.append(_Read(*parser.parse_file(source, in_section=in_section)))
+            for statement in reads[-1].file.statements:
+                if isinstance(statement, ast.Section):
+                    in_section = bool(statement.arches)
+        return reads
 
     def scope(self, side: _Side, outer: int | None) -> int:
         self.scopes.append(_Scope(side, outer))

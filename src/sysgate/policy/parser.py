@@ -39,9 +39,14 @@ STRING_HINT = (
 )
 
 
-def parse_file(source: Source) -> tuple[ast.File, list[PolicyError]]:
-    """The statements of a text that could be read, and a PolicyError for each that could not."""
-    return _Parser(source).file()
+def parse_file(source: Source, *, in_section: bool = False) -> tuple[ast.File, list[PolicyError]]:
+    """The statements of a text that could be read, and a PolicyError for each that could not.
+
+    in_section: the text goes on where another one's section was not ended.
+    """
+    parser = _Parser(source)
+    parser.in_section = in_section
+    return parser.file()
 
 
 def parse_statement(source: Source, at: int) -> ast.Statement:

@@ -186,8 +186,13 @@ class Printer:
         return f"{left} in {expr.items if isinstance(expr.items, str) else self.set(expr.items)}"
 
     def inside(self, expr: ast.Expr, parenthesis: bool) -> str:
-        printed = self.expr(expr)
-        return f"({printed})" if parenthesis else printed
+        if not parenthesis:
+            return self.expr(expr)
+        # ( ) closes on its line
+        margin, self.margin = self.margin, None
+        printed = f"({self.expr(expr)})"
+        self.margin = margin
+        return printed
 
     # ---- constants
 
