@@ -88,11 +88,15 @@ class Asked(Value):
 
 
 class Reply(Value):
-    """What prctl is to return. gate: a filter to install first; only then do `result` and `settle` hold."""
+    """What prctl is to return. gate: a filter to install first; only then do `result` and `settle` hold.
+
+    notes: what the log says about it, a line each.
+    """
 
     result: int
     gate: Gate | None = None
     settle: Callable[[], None] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def answer(task: Task, asked: Asked, world: World, forced: str | None) -> Reply:
@@ -102,7 +106,7 @@ def answer(task: Task, asked: Asked, world: World, forced: str | None) -> Reply:
             return Reply(task.mode)
         if asked.option == SET_MODE:
             return _enter(task, asked, world, forced)
-        return _Filters(task, asked, world, _form(task, asked, forced)).answer()
+        return _Filters(task, asked, world, _form(task, asked, world, forced)).answer()
     except KernelError as error:
         return Reply(-(error.errno or errno.EINVAL))
 
@@ -136,22 +140,24 @@ def _enter_text(task: Task, asked: Asked, world: World) -> Reply:
         return Reply(-errno.EFAULT)
     if len(raw) >= _LONGEST_POLICY:
         return Reply(-errno.E2BIG)
-    texts, grace = policy(raw, asked.arch)
+    texts, grace, gone = policy(raw, asked.arch)
+    notes = tuple(f"{name}: there is no such call here, so that it is never matched" for name in gone)
 
     def settle() -> None:
         task.form, task.arch, task.texts, task.mode, task.grace = FORMS["a"], asked.arch, texts, FILTER, grace
 
-    return Reply(0, gates.whole(texts, _known(asked.arch), REFUSED), settle)
+    return Reply(0, gates.whole(texts, _known(asked.arch), REFUSED), settle, notes)
 
 
-def policy(raw: bytes, arch: str) -> tuple[Texts, bool]:
-    """Form A's policy: lines `name: filter`, and whether `on_next_syscall` is among them.
+def policy(raw: bytes, arch: str) -> tuple[Texts, bool, tuple[str, ...]]:
+    """Form A's policy: lines `name: filter`; whether `on_next_syscall` is among them; and names that have no effect.
 
-    A name of a call that this architecture lacks, or that no kernel has any more, has no effect. Raises KernelError
-    EINVAL for a name that was never a call's, and as Texts.set.
+    Those are of calls that this architecture lacks, or that no kernel has any more. Raises KernelError EINVAL for a
+    name that was never a call's, and as Texts.set.
     """
     texts, grace = _texts(arch), False
-    for line in raw.decode("utf-8", "surrogateescape").splitlines():
+    gone: list[str] = []
+    for line in raw.decode("utf-8", "surrogateescape").split("\n"):
         if not line.strip():
             continue
         name, colon, filter = (part.strip() for part in line.partition(":"))
@@ -164,9 +170,11 @@ def policy(raw: bytes, arch: str) -> tuple[Texts, bool]:
         nr = None if call is None else calls.number(arch, call)
         if nr is not None:
             texts.set(nr, filter, _reader(arch), FORMS["a"], entered=False)
-        elif not calls.known(name):
+        elif calls.known(name):
+            gone.append(name)
+        else:
             raise KernelError(errno.EINVAL, f"{name} is no call")
-    return texts, grace
+    return texts, grace, tuple(gone)
 
 
 def _entered(task: Task, mode: int, gate: Gate, *, delayed: bool = False) -> Reply:
@@ -192,7 +200,7 @@ def _strict_gate(arch: str) -> Gate:
 # ---- setting, clearing, getting
 
 
-def _form(task: Task, asked: Asked, forced: str | None) -> Form:
+def _form(task: Task, asked: Asked, world: World, forced: str | None) -> Form:
     if forced == "a":
         raise KernelError(errno.EINVAL, "form A has no such option")
     if forced is not None:
@@ -203,6 +211,8 @@ def _form(task: Task, asked: Asked, forced: str | None) -> Form:
         return FORMS["c" if spoken == "c" else "b"]
     if third == 0 and spoken == "b":  # B's null pointer; C's call 0 comes from programs that speak C
         return FORMS["b"]
+    if third >= _ID_END and spoken == "c" and world.string(third, 1) is None:  # C's number out of range
+        return FORMS["c"]
     return FORMS["c" if third < _ID_END else "b"]
 
 
@@ -222,7 +232,7 @@ class _Filters:
         if self.asked.option == CLEAR:
             nr = self.number()
             self.same_word_size()
-            _speaks(self.task, self.form, self.asked)
+            _adopts(self.task, self.asked.arch)  # and no form: B's third argument is garbage, it tells nothing
             return self.changed(lambda texts: texts.clear(nr, self.form, privileged=self.privileged()))
         nr, text = self.number(), self.text()
         self.same_word_size()
@@ -286,9 +296,14 @@ class _Filters:
 
 def _speaks(task: Task, form: Form, asked: Asked) -> None:
     task.form = form
-    if not len(task.texts) and task.mode == OFF and (task.arch != asked.arch or not task.texts.execve):
+    _adopts(task, asked.arch)
+
+
+def _adopts(task: Task, arch: str) -> None:
+    """Let the filters be for calls of this ABI, as long as there are none."""
+    if not len(task.texts) and task.mode == OFF and (task.arch != arch or not task.texts.execve):
         touched = task.texts.touched
-        task.arch, task.texts = asked.arch, _texts(asked.arch)
+        task.arch, task.texts = arch, _texts(arch)
         task.texts.touched = touched
 
 

@@ -248,6 +248,8 @@ class Tracer:
         option = option & 0xFFFF_FFFF
         asked = Asked(arch, option, (words[0], words[1], words[2], words[3]))
         reply = abi2011_prctl.answer(task, asked, _World(self._reader, thread.tid, mask), self._forced)
+        for note in reply.notes:
+            self._log(f"sysgate: {note}")
         if reply.gate is None:
             self._skip(thread, reply.result)
         else:
