@@ -92,10 +92,11 @@ class Arithmetic:
                     if operation == DATA:
                         self._words[name] = self.data(left, right)
                     else:
-                        self._words[name] = self._alu(operation, self.word(symbols, left), self.word(symbols, right))
+                        self._words[name] = self.alu(operation, self.word(symbols, left), self.word(symbols, right))
         return self._words[value]
 
-    def _alu(self, operation: int, left: Word, right: Word) -> Word:
+    def alu(self, operation: int, left: Word, right: Word) -> Word:
+        """left (operation) right, as Symbols.alu; operations of `symbols` too. A divisor is not 0."""
         if operation == BPF_AND:
             return list(map(self.both, left, right))
         if operation == BPF_OR:

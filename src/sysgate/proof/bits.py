@@ -6,8 +6,8 @@ variable; so is every `constant`, which stands for an answer.
 
 from __future__ import annotations
 
-from sysgate.errors import CompileError
 from sysgate.proof.arithmetic import FALSE, TRUE, Arithmetic
+from sysgate.proof.budget import Spent
 from sysgate.proof.spans import Spans
 from sysgate.proof.symbols import Symbols
 
@@ -19,7 +19,7 @@ CONSTANT = 1 << 30  # the level of a function without a variable: below all vari
 
 
 class Bits(Arithmetic):
-    """A store of functions over bits of data words. budget: steps it may take before it raises CompileError.
+    """A store of functions over bits of data words. budget: steps it may take before it raises Spent.
 
     levels: the place of each (word, bit) in the order of variables, from 0 up.
     """
@@ -63,7 +63,7 @@ class Bits(Arithmetic):
             return found
         self._left -= 1
         if self._left < 0:
-            raise CompileError("could not be proved within budget: the words are mixed in too many ways")
+            raise Spent("the words are mixed in too many ways")
         level, low, high = self.level, self.low, self.high
         top = min(level[which], level[yes], level[no])
         which_low, which_high = (low[which], high[which]) if level[which] == top else (which, which)
@@ -106,7 +106,7 @@ class Bits(Arithmetic):
         granted = self._left
         try:
             return self.member(self.word(symbols, value), spans)
-        except CompileError:
+        except Spent:
             self._hard.add(value)
             return None
         finally:

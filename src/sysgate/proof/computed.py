@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sysgate.action import MAX_ERRNO
-from sysgate.proof.arithmetic import FALSE, TRUE
+from sysgate.proof.arithmetic import FALSE, TRUE, Arithmetic
 from sysgate.proof.bits import CONSTANT, Bits
 from sysgate.proof.graph import COMPUTED
 
@@ -57,27 +57,31 @@ def _giving(bits: Bits, function: int, answer: int, known: dict[int, int]) -> in
     return known[function]
 
 
-# The bits of an answer: of a computed one, of what the kernel makes of it (see `answers`).
+# The bits of an answer, computed or not.
 def _word(bits: Bits, symbols: Symbols, answer: int) -> Word:
     if answer < COMPUTED:
         return [answer >> bit & 1 for bit in range(32)]
-    ret = bits.word(symbols, COMPUTED - 1 - answer)
+    return answered(bits, bits.word(symbols, COMPUTED - 1 - answer))
+
+
+def answered(logic: Arithmetic, ret: Word) -> Word:
+    """The bits of the answer (see `answers`) that a return value gives."""
     data, kind = ret[:16], ret[16:]
-    is_kind = {each: bits.member(kind, ((each, each),)) for each in _KINDS}
+    is_kind = {each: logic.member(kind, ((each, each),)) for each in _KINDS}
     unknown = TRUE
     for each in is_kind.values():
-        unknown = bits.both(unknown, bits.negation(each))
-    is_kind[_KILL] = bits.either(is_kind[_KILL], unknown)
-    capped = bits.member(data, ((MAX_ERRNO + 1, 0xFFFF),))
-    read = bits.either(is_kind[_TRAP], is_kind[_TRACE])
+        unknown = logic.both(unknown, logic.negation(each))
+    is_kind[_KILL] = logic.either(is_kind[_KILL], unknown)
+    capped = logic.member(data, ((MAX_ERRNO + 1, 0xFFFF),))
+    read = logic.either(is_kind[_TRAP], is_kind[_TRACE])
     made = []
     for bit, one in enumerate(data):
-        errno = bits.choose(capped, MAX_ERRNO >> bit & 1, one)
-        made.append(bits.either(bits.both(read, one), bits.both(is_kind[_ERRNO], errno)))
+        errno = logic.choose(capped, MAX_ERRNO >> bit & 1, one)
+        made.append(logic.either(logic.both(read, one), logic.both(is_kind[_ERRNO], errno)))
     for bit in range(16):
         on = FALSE
         for each, where in is_kind.items():
             if each >> bit & 1:
-                on = bits.either(on, where)
+                on = logic.either(on, where)
         made.append(on)
     return made

@@ -5,11 +5,11 @@ Seen loosely first, where that decides; else exactly.
 
 from __future__ import annotations
 
-from sysgate.errors import CompileError
 from sysgate.proof import computed, refine
 from sysgate.proof.answers import ALLOW
 from sysgate.proof.arithmetic import FALSE, TRUE
 from sysgate.proof.bits import CONSTANT, Bits
+from sysgate.proof.budget import Spent
 from sysgate.proof.graph import ARCH, COMPUTED, EXPRESSION, NR, TICKET
 from sysgate.proof.spans import WORD, Spans, union
 from sysgate.proof.spec import Both, Test
@@ -28,7 +28,7 @@ def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
     """The view in which two programs are seen to answer all calls alike: "tests" or "bits".
 
     audits: the only architectures that count; None for all.
-    Raises Difference where they do not, CompileError where the budget is spent.
+    Raises Difference where they do not, Spent where the budget is.
     """
     graphs = (one, two)
 
@@ -39,13 +39,11 @@ def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
     if _agreed(loose, lambda: _wrong(loose.bits, *answers(loose), int.__eq__)):
         return "tests"
 
-    def refute(view: Exactly) -> None:
-        had, due = answers(view)
-        view.refute(_wrong(view.bits, had, due, lambda first, second: max(first, second) >= COMPUTED))
-        for wrong in computed.differences(view.bits, one.symbols, had, due):
-            view.refute(wrong)
-
-    _exactly(graphs, refute)
+    view = Exactly(graphs)
+    had, due = answers(view)
+    view.refute(_wrong(view.bits, had, due, lambda first, second: max(first, second) >= COMPUTED))
+    for wrong in computed.differences(view.bits, one.symbols, had, due):
+        view.refute(wrong)
     return "bits"
 
 
@@ -64,18 +62,9 @@ def judge(graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequ
     loose = Loosely((graph,), {id(goal): goal for law in laws for _, _, goal in law.parts}.values())
     if _agreed(loose, lambda: wrong(loose)):
         return "tests"
-    _exactly((graph,), lambda view: view.refute(wrong(view)))
+    view = Exactly((graph,))
+    view.refute(wrong(view))
     return "bits"
-
-
-# Does it with expressions taken apart as far as that goes; where the whole outgrows its budget, with none.
-def _exactly(graphs: Sequence[Graph], refute: Callable[[Exactly], None]) -> None:
-    try:
-        refute(Exactly(graphs))
-    except CompileError:
-        if not any(node[0] == EXPRESSION for graph in graphs for node in graph.nodes):
-            raise
-        refute(Exactly(graphs, apart=True))
 
 
 # Is it settled, seen loosely, that nothing is wrong? Raises Difference where something is for certain.
@@ -85,7 +74,7 @@ def _agreed(view: Loosely, wrong: Callable[[], int]) -> bool:
         if max(view.bits.constants) >= COMPUTED:  # of two computed answers it is not seen whether they are the same
             return differ == FALSE
         return refine.nowhere(view, differ)
-    except CompileError:  # out of steps: seen exactly it may be small
+    except Spent:  # seen exactly it may be small
         return False
 
 

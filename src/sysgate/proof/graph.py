@@ -9,6 +9,7 @@ from __future__ import annotations
 from sysgate.bpf import insn
 from sysgate.errors import BpfError, CompileError
 from sysgate.proof.answers import OTHER, answer, returning
+from sysgate.proof.budget import Spent
 from sysgate.proof.spans import NONZERO, WORD, ZERO, Spans, widened
 from sysgate.proof.symbols import DATA, Symbols
 from sysgate.value import Value
@@ -61,7 +62,7 @@ def build(program: Program, symbols: Symbols, *, ticket: bool = False, answers: 
     """The graph of a program. ticket: take the launch ticket's test for one node.
 
     answers: what a computed return value (`ret a`) is told apart by, all else is OTHER; None leaves it COMPUTED.
-    Raises BpfError where the program is not valid, CompileError where it has too many states.
+    Raises BpfError where the program is not valid, Spent where its registers take too many states.
     """
     return _Builder(program, symbols, ticket, None if answers is None else tuple(answers)).graph()
 
@@ -71,8 +72,8 @@ class _Builder:
         self.insns = program.insns
         self.symbols = symbols
         self.answers = answers
-        self.data = {_offset(word, program.big_endian): symbols.data(word) for word in range(WORDS)}
-        self.tickets = _tickets(self.insns, program.big_endian) if ticket else {}
+        self.data = {offset(word, program.big_endian): symbols.data(word) for word in range(WORDS)}
+        self.tickets = tickets(self.insns, program.big_endian) if ticket else {}
         # Where A is the only register used, it alone tells states apart.
         self.live = None if {code for code, _, _, _ in self.insns} <= _ONLY_A else _live(self.insns)
         self.nodes: list[Node] = []
@@ -189,7 +190,7 @@ class _Builder:
     ) -> int:
         index = len(self.nodes)
         if index >= MAX_NODES:
-            raise CompileError(f"could not be proved within budget: the registers take more than {MAX_NODES} states")
+            raise Spent(f"the program's registers take more than {MAX_NODES} states")
         self.nodes.append((*self._where(value, spans), 0, 0, key[0]))
         self.names[key] = index
         self.todo.append((index, *onward))
@@ -258,7 +259,8 @@ def _within(value: int, spans: Spans) -> bool:
     return bool(spans) if value < 0 else any(first <= value <= last for first, last in spans)
 
 
-def _offset(word: int, big_endian: bool) -> int:
+def offset(word: int, big_endian: bool) -> int:
+    """Where a word of the call lies in struct seccomp_data, in bytes."""
     if word < IP:
         return 4 * word
     return insn.word_offset((word - ARGS) // 2, high=word % 2 == 1, big_endian=big_endian)
@@ -314,12 +316,15 @@ _USES_X = frozenset(
 TICKET_LENGTH = 23
 
 
-# Where the test of the launch ticket stands, and its six words: for the halves of args[3], args[4] and args[5] in turn
-# `ld [half]; xor #word`, from the second on `or x`, after each but the last `tax`; then `jeq #0`.
-def _tickets(insns: Sequence[Insn], big_endian: bool) -> dict[int, tuple[int, ...]]:
+def tickets(insns: Sequence[Insn], big_endian: bool) -> dict[int, tuple[int, ...]]:
+    """Where a test of the launch ticket begins, and its six words.
+
+    For the halves of args[3], args[4] and args[5] in turn: `ld [half]; xor #word`, from the second on `or x`, after
+    each but the last `tax`; then `jeq #0`. Raises CompileError where a word could be told apart from the others.
+    """
     shape: list[tuple[int, int | None]] = []
     for word in range(ARGS + 6, ARGS + 12):
-        shape += [(insn.LD_ABS, _offset(word, big_endian)), (insn.XOR_K, None)]
+        shape += [(insn.LD_ABS, offset(word, big_endian)), (insn.XOR_K, None)]
         if word > ARGS + 6:
             shape.append((insn.OR_X, None))
         shape.append((insn.TAX, None))

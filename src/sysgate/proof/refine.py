@@ -21,7 +21,7 @@ _PAIRS, _RULED_OUT = 4_000, 500
 def nowhere(view: Loosely, wrong: int) -> bool:
     """Is wrong FALSE for all calls that can be? False where that is not settled.
 
-    Raises Difference for a call that can be; CompileError where the budget is spent.
+    Raises Difference for a call that can be; Spent where the budget is.
     """
     if wrong != FALSE:
         wrong = _related(view, wrong)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from sysgate.errors import CompileError
+from sysgate.proof.budget import Spent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _TOO_LARGE = 1e100
 
 
 class Solver:
-    """Takes clauses, then answers once. steps: literals that may be followed before it raises CompileError."""
+    """Takes clauses, then answers once. steps: literals that may be followed before it raises Spent."""
 
     def __init__(self, clauses: Iterable[Sequence[int]], variables: int, steps: int) -> None:
         self.steps = steps
@@ -99,7 +99,7 @@ class Solver:
             watching = watches[false]
             self.steps -= len(watching)
             if self.steps < 0:
-                raise CompileError("could not be proved within budget, nor refuted: the program mixes words too hard")
+                raise Spent("the words are mixed too thoroughly")
             kept: list[list[int]] = []
             watches[false] = kept
             for place, clause in enumerate(watching):

@@ -21,7 +21,7 @@ def search(
     """The (word, bit) that are 1 in some call for which wrong is TRUE; None if there is no such call.
 
     tests: variables of the diagram that stand for a test: that a register's value lies in spans.
-    Raises CompileError after that many steps.
+    Raises Spent after that many steps.
     """
     gates = Gates()
     places = {level: place for place, level in bits.levels.items()}

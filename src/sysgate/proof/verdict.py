@@ -17,7 +17,8 @@ from sysgate.bpf.program import Program
 from sysgate.call import Call
 from sysgate.errors import CompileError, ProofError, SysgateError
 from sysgate.proof.answers import answer
-from sysgate.proof.graph import ARCH, ARGS, IP, NR, Graph, build
+from sysgate.proof.budget import Spent
+from sysgate.proof.graph import ARCH, ARGS, IP, NR, build
 from sysgate.proof.judge import Difference, Other, Policy
 from sysgate.proof.space import ARCH_SLOT, Space
 from sysgate.proof.spans import WORD, union
@@ -44,7 +45,7 @@ _FRAMES = 6_000
 class Proof(Value):
     """That a program gives the right answer to every call there can be.
 
-    instructions: its length. method: "boxes", "tests" or "bits", the way it was proved (docs/proof.md).
+    instructions: its length. method: the way it was proved: "boxes", "tests", "bits" or "search" (docs/proof.md).
     cases: the ways through the program that were looked at; 0 unless by boxes.
     """
 
@@ -77,10 +78,8 @@ def prove(
     program = Program(program.insns, gate.big_endian)
     with _Room():
         due = laws(gate, leaf)
-        answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
-        graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
         try:
-            method, cases = _judged(graph, due, ticket, audits)
+            method, cases = _judged(program, due, ticket, audits)
         except Difference as difference:
             raise _refuted(gate, program, leaf, ticket, difference) from None
     return Proof(len(program.insns), method, cases)
@@ -104,30 +103,46 @@ def prove_equal(one: Program, two: Program, audits: Sequence[int] | None = None)
     return Proof(len(two.insns), methods[-1], cases)
 
 
-def _judged(graph: Graph, due: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> tuple[str, int]:
+def _judged(
+    program: Program, due: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None
+) -> tuple[str, int]:
     try:
-        space = Space()
-        judge = Policy(space, due, ticket)
-        return "boxes", _walked(Roads(graph, space), judge, audits)
-    except Unsupported:
-        from sysgate.proof import exact
+        answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
+        graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
+        try:
+            space = Space()
+            judge = Policy(space, due, ticket)
+            return "boxes", _walked(Roads(graph, space), judge, audits)
+        except Unsupported:
+            from sysgate.proof import exact
 
-        return exact.judge(graph, due, ticket, audits), 0
+            return exact.judge(graph, due, ticket, audits), 0
+    except Spent:
+        from sysgate.proof import circuit
+
+        circuit.judge(program, due, ticket, audits)
+        return "search", 0
 
 
 def _compared(one: Program, two: Program, audits: Sequence[int] | None) -> tuple[str, int]:
-    symbols = Symbols()
-    # What one program computes can be told apart by what the other has in its text, unless both compute.
-    texts = [_answers(program) for program in (one, two)]
-    graph, other = (build(program, symbols, answers=text) for program, text in zip((one, two), reversed(texts)))
     try:
-        space = Space()
-        first, second = Roads(graph, space), Roads(other, space)
-        return "boxes", _walked(first, Other(second, _budget(second)), audits)
-    except Unsupported:
-        from sysgate.proof import exact
+        symbols = Symbols()
+        # What one program computes can be told apart by what the other has in its text, unless both compute.
+        texts = [_answers(program) for program in (one, two)]
+        graph, other = (build(program, symbols, answers=text) for program, text in zip((one, two), reversed(texts)))
+        try:
+            space = Space()
+            first, second = Roads(graph, space), Roads(other, space)
+            return "boxes", _walked(first, Other(second, _budget(second)), audits)
+        except Unsupported:
+            from sysgate.proof import exact
 
-        return exact.compare(graph, other, audits), 0
+            return exact.compare(graph, other, audits), 0
+    except Spent:
+        from sysgate.proof import circuit
+
+        circuit.compare(one, two, audits)
+        return "search", 0
 
 
 def _walked(roads: Roads, judge: Policy | Other, audits: Sequence[int] | None) -> int:

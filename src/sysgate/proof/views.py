@@ -33,7 +33,7 @@ OPAQUE = WORDS + 3
 PIECES = 1 << 20
 
 # Steps of diagrams altogether, some three seconds seen exactly; for one test of an expression; and of a search.
-_EXACT, _LOOSE, _TEST, _SEARCH = 1_000_000, 300_000, 60_000, 6_000_000
+_EXACT, _LOOSE, _TEST, SEARCH = 1_000_000, 300_000, 60_000, 4_000_000
 
 
 class View:
@@ -70,15 +70,11 @@ class View:
 
 
 class Exactly(View):
-    """Tests on the bits of the words. One of an expression that no diagram holds stays a variable until `refute`.
+    """Tests on the bits of the words. One of an expression that no diagram holds stays a variable until `refute`."""
 
-    apart: none of them is taken apart before that.
-    """
-
-    def __init__(self, graphs: Sequence[Graph], *, apart: bool = False) -> None:
+    def __init__(self, graphs: Sequence[Graph]) -> None:
         super().__init__(Bits(order(graphs, (*range(WORDS + 2), CARRIES, *_opaque_words(graphs))), _EXACT))
         self.symbols = graphs[0].symbols
-        self._budget = 0 if apart else _TEST
 
     def test(self, test: Test) -> int:
         """As View.test; both halves at once."""
@@ -88,18 +84,18 @@ class Exactly(View):
 
     def expression(self, symbols: Symbols, value: int, spans: Spans) -> int:
         """As View.expression, where no diagram within budget holds it."""
-        found = self.bits.tested(symbols, value, spans, self._budget)
+        found = self.bits.tested(symbols, value, spans, _TEST)
         return super().expression(symbols, value, spans) if found is None else found
 
     def refute(self, wrong: int) -> None:
-        """Raises Difference where wrong is TRUE for some call, CompileError where the budget is spent."""
+        """Raises Difference where wrong is TRUE for some call, Spent where no call is found in time."""
         if wrong == FALSE:
             return
         if any(self.places[level][0] >= OPAQUE for level in self.bits.variables(wrong)):
             from sysgate.proof.search import search
 
             tests = {(OPAQUE + place // 32, place % 32): test for test, place in self._opaque.items()}
-            found = search(self.bits, wrong, tests, self.symbols, _SEARCH)
+            found = search(self.bits, wrong, tests, self.symbols, SEARCH)
             if found is None:
                 return
         else:
