@@ -21,6 +21,7 @@ EXAMPLE = """
 sysgate run -p app.policy -- ./app --serve
 sysgate run -e 'default: allow' -e 'mkdir, mkdirat: 0 else errno(EACCES)' -- mkdir x
 sysgate run --complain -o app.policy -- ./app
+sysgate run --abi 2011 -- ./program-of-2011
 """
 
 _USAGE = 2
@@ -40,13 +41,27 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-explain", action="store_true", help="leave every answer to the kernel; refusals are not explained"
     )
+    parser.add_argument(
+        "--abi",
+        metavar="2011",
+        choices=ABIS,
+        help="the program brings its own filters, by the prctl interface of 2011 (2011-a, -b, -c: only that form); "
+        "set-user-ID programs it starts get no privilege",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="seccomp's mode 1 instead of a policy: read, write, exit, sigreturn"
+    )
     add_command(parser)
+
+
+ABIS = {"2011": None, "2011-a": "a", "2011-b": "b", "2011-c": "c"}
 
 
 def quick(words: Sequence[str]) -> Namespace | None:
     """The arguments where they need no argparse; the names are those of `add_arguments`."""
     flags = {"--complain": "complain", "--json": "json", "--quiet": "quiet", "--no-explain": "no_explain"}
-    return read(words, flags=flags, values={"-o": "output"}, lists=POLICY_LISTS)
+    flags["--strict"] = "strict"
+    return read(words, flags=flags, values={"-o": "output", "--abi": "abi"}, lists=POLICY_LISTS)
 
 
 POLICY_LISTS = {"-p": "policies", "-e": "rules"}
@@ -88,6 +103,8 @@ def run(args: Namespace) -> int:
             file=sys.stderr,
         )
         return _USAGE
+    if args.abi is not None or args.strict:
+        return _without_policy(args, command)
     from sysgate.errors import SysgateError
     from sysgate.launch import foreground, prepared
 
@@ -109,6 +126,22 @@ def run(args: Namespace) -> int:
     elif not args.quiet:
         _print_rest(args, ended)
     return ended.code
+
+
+def _without_policy(args: Namespace, command: list[bytes]) -> int:
+    from sysgate.launch.foreground import NoProgramError
+
+    if args.abi is not None:
+        from sysgate.life import abi2011
+
+        return abi2011.run(command, ABIS[args.abi])
+    from sysgate.life import strict
+
+    try:
+        return strict.run(command)
+    except NoProgramError as error:
+        say(f"sysgate: {error}")
+        return error.code
 
 
 def program(args: Namespace) -> list[bytes]:
@@ -142,12 +175,22 @@ def say(text: str) -> None:
 def _misuse(args: Namespace, command: list[bytes]) -> str:
     if not command:
         return "which program? Put it at the end: sysgate run -p FILE -- PROGRAM"
+    if args.abi is not None or args.strict:
+        return _misuse_without_policy(args)
     if not (args.policies or args.rules or args.complain):
         return "what is allowed? Give a policy: -p FILE, -p @NAME, or -e RULE"
     if args.output is not None and not args.complain:
         return "-o goes with --complain"
     if args.complain and args.no_explain:
         return "--complain records what is refused, --no-explain does not: choose one"
+    return ""
+
+
+def _misuse_without_policy(args: Namespace) -> str:
+    if args.abi not in (None, *ABIS):
+        return f"--abi takes {', '.join(ABIS)}"
+    if args.policies or args.rules or args.complain or args.output is not None or (args.abi and args.strict):
+        return "--abi and --strict stand alone: the program's filters, or mode 1, are all there is"
     return ""
 
 
