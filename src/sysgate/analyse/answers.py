@@ -1,0 +1,111 @@
+"""What a call is answered, as the cases of a rule: the first whose condition holds, else the last."""
+
+from __future__ import annotations
+
+from sysgate.action import ALLOW, MAX_ERRNO, Action
+from sysgate.analyse.forest import FALSE, TRUE
+from sysgate.analyse.said import Said
+from sysgate.errors import BpfError
+from sysgate.facts import constants
+from sysgate.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from sysgate.analyse.conditions import Conditions
+
+_FEW = 3  # so many answers are put in every order; of more always the cheapest comes next
+
+
+class Cases(Value):
+    """first: (condition, leaf), the first that holds answers. last: the leaf where none does."""
+
+    first: tuple[tuple[Said, Hashable], ...]
+    last: Hashable
+
+    @property
+    def cost(self) -> float:
+        return sum(condition.cost + 1 for condition, _ in self.first)
+
+
+def cases(conditions: Conditions, node: int) -> Cases:
+    """The cases of the argument part of a diagram, as few and simple as were found.
+
+    Where two answers are left and one is allow, that one stands first: `condition else action`.
+    """
+    space = conditions.space
+    leaves = space.leaves(node)
+    where = {leaf: _where(conditions, node, leaf) for leaf in leaves}
+    if len(leaves) <= 2 and ALLOW in leaves:
+        last = next((leaf for leaf in leaves if leaf != ALLOW), ALLOW)
+        return _in_order(conditions, where, [ALLOW, last] if last != ALLOW else [ALLOW])
+    if len(leaves) <= _FEW:
+        return _best_order(conditions, where, frozenset(leaves), {})
+    return _cheapest_next(conditions, where)
+
+
+def _where(conditions: Conditions, node: int, leaf: Hashable) -> int:
+    return conditions.space.mapped(node, lambda value: TRUE if value == leaf else FALSE)
+
+
+def _in_order(conditions: Conditions, where: dict[Hashable, int], order: Sequence[Hashable]) -> Cases:
+    space, before, first = conditions.space, FALSE, []
+    for leaf in order[:-1]:
+        own = where[leaf]
+        first.append((conditions.between(own, space.either(own, before)), leaf))
+        before = space.either(before, own)
+    return Cases(tuple(first), order[-1])
+
+
+def _cheapest_next(conditions: Conditions, where: dict[Hashable, int]) -> Cases:
+    space, before, first = conditions.space, FALSE, []
+    left = dict(where)
+    while len(left) > 1:
+        ways = [(conditions.between(own, space.either(own, before)), leaf) for leaf, own in left.items()]
+        condition, leaf = min(ways, key=lambda way: (way[0].cost, way[1] == ALLOW))
+        first.append((condition, leaf))
+        before = space.either(before, left.pop(leaf))
+    return Cases(tuple(first), next(iter(left)))
+
+
+def _best_order(
+    conditions: Conditions,
+    where: dict[Hashable, int],
+    left: frozenset[Hashable],
+    known: dict[frozenset[Hashable], Cases],
+) -> Cases:
+    """The cheapest order of the leaves that are left, the others having been asked before."""
+    if left not in known:
+        ordered = [leaf for leaf in where if leaf in left]
+        if len(ordered) == 1:
+            known[left] = Cases((), ordered[0])
+        else:
+            before = FALSE
+            for leaf, own in where.items():
+                if leaf not in left:
+                    before = conditions.space.either(before, own)
+            found = []
+            reason = BpfError("")
+            for leaf in ordered:
+                try:
+                    condition = conditions.between(where[leaf], conditions.space.either(where[leaf], before))
+                    rest = _best_order(conditions, where, left - {leaf}, known)
+                except BpfError as error:
+                    reason = error  # another order may do
+                    continue
+                found.append(Cases(((condition, leaf), *rest.first), rest.last))
+            if not found:
+                raise reason
+            known[left] = min(found, key=lambda one: (one.cost, one.last == ALLOW))
+    return known[left]
+
+
+def action_text(action: Action, arch: str) -> str:
+    """An action as a policy writes it, with the errno's name on an architecture."""
+    kind = "kill" if action.kind == "kill_process" else action.kind
+    if kind == "errno":
+        assert 0 <= action.data <= MAX_ERRNO
+        names = [name for name, value in constants.members("errno", arch).items() if value == action.data]
+        return f"errno({names[0] if names else action.data})"
+    return f"{kind}({action.data})" if action.data else kind
