@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.proof.spans import Spans, intersection
+from sysgate.proof.spans import WORD, ZERO, Spans, intersection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ def pick(limits: Mapping[int, Spans]) -> int | None:
     if len(limits) == 1:
         [(mask, spans)] = limits.items()
         return first_under(mask, spans)
+    # Some bits 0 and the rest within spans: what a jump on a mask leaves of the number.
+    if len(limits) == 2 and WORD in limits:
+        [mask] = [mask for mask in limits if mask != WORD]
+        if limits[mask] == ZERO:
+            return first_under(WORD ^ mask, limits[WORD])
     return _picked(31, 0, tuple(limits.items()), {})
 
 
