@@ -447,3 +447,26 @@ def test_where_tracing_is_refused_nothing_is_run(program: Path, as_user: Wrap) -
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "ran" not in done.stdout
     assert "KernelError: ptrace: tracing of thread" in done.stderr
+
+
+# ---- the command line
+
+
+ABIS = [("2011", "a"), ("2011", "c"), ("2011-a", "a"), ("2011-b", "b"), ("2011-c", "c")]
+
+
+@pytest.mark.parametrize(("abi", "form"), ABIS)
+def test_the_command_line_takes_a_form(program: Path, as_user: Wrap, abi: str, form: str) -> None:
+    command = [sys.executable, "-m", "sysgate", "run", "--abi", abi, "--", str(program), form, "allowed"]
+    done = subprocess.run(as_user(command), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.splitlines()[-1], done.returncode, done.stderr) == ("still here", 7, "")
+
+
+@pytest.mark.parametrize(
+    "options", [["--abi", "2012"], ["--abi", "2011", "-e", "read: 1"], ["--abi", "2011", "--strict"]]
+)
+def test_the_command_line_refuses_what_makes_no_sense(options: list[str]) -> None:
+    command = [sys.executable, "-m", "sysgate", "run", *options, "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr

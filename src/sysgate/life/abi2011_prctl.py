@@ -166,8 +166,7 @@ def policy(raw: bytes, arch: str) -> tuple[Texts, bool, tuple[str, ...]]:
         if name == _NEXT:
             grace = filter == ALWAYS
             continue
-        call = calls.resolve(arch, name)
-        nr = None if call is None else calls.number(arch, call)
+        nr = _entry_point(arch, name)
         if nr is not None:
             texts.set(nr, filter, _reader(arch), FORMS["a"], entered=False)
         elif calls.known(name):
@@ -175,6 +174,13 @@ def policy(raw: bytes, arch: str) -> tuple[Texts, bool, tuple[str, ...]]:
         else:
             raise KernelError(errno.EINVAL, f"{name} is no call")
     return texts, grace, tuple(gone)
+
+
+def _entry_point(arch: str, name: str) -> int | None:
+    # A name with sys_ is the kernel function's before it is a call's: sys_uname is olduname on i386.
+    entry = calls.entry_point(arch, name[4:]) if name.startswith("sys_") else None
+    call = entry or calls.resolve(arch, name)
+    return None if call is None else calls.number(arch, call)
 
 
 def _entered(task: Task, mode: int, gate: Gate, *, delayed: bool = False) -> Reply:

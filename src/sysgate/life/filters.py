@@ -54,6 +54,7 @@ class Filters:
         self._texts = Texts(execve)
         self._entered = False
         self._waiting: list[Change] | None = None
+        self._fragments: dict[str, tuple[str, ...]] = {}
 
     def set(self, call: int | str | None = None, filter: str = "", *, event: int | None = None) -> None:
         """Give a call its first filter, or AND one onto what it has.
@@ -128,7 +129,11 @@ class Filters:
         return (nr,)
 
     def _group(self, name: str) -> tuple[int, ...]:
-        members = groups.members(name) or groups.members(name[1:]) or _fragment(name)
+        members = groups.members(name) or self._fragments.get(name)
+        if members is None and not self._entered:  # later no file can be read
+            members = self._fragments[name] = _fragment(name)
+        if members is None:
+            raise KernelError(errno.EINVAL, f"no group is called {name}")
         found = [calls.number(self._arch.name, member) for member in members]
         return tuple(nr for nr in found if nr is not None)
 
@@ -169,6 +174,7 @@ class Filters:
         for name in _CAUGHT:  # the face loads a name when first asked for: `except sysgate.KernelError` opens files
             getattr(sysgate, name)
         event_ids.events()
+        groups.members("@known")
         for nr, _ in self._texts.entries():
             for text in _REHEARSED:
                 with suppress(KernelError):

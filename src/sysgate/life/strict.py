@@ -97,8 +97,8 @@ def _started(argv: list[bytes], blocked: int) -> int:
 def _become(argv: list[bytes], blocked: int, go: int, failed: int) -> None:
     # In the child; does not return.
     try:
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
-            signal.signal(number, signal.SIG_DFL)
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
+            signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [n for n in range(1, 65) if blocked >> (n - 1) & 1])
         number = errno.EPERM
         if os.read(go, 1):
