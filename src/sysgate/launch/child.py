@@ -129,6 +129,8 @@ def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, c
     try:
         planning.enter(orders, plan, caught=caught or 0, spare=() if channel is None else (channel.theirs,))
         filter, program = planning.place_filter(orders, loadable.filter)
+        if hold and not with_listener:
+            planning.traceable(orders)
         if channel is None:
             planning.confine(orders, program, flags)
         else:

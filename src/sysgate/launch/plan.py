@@ -23,7 +23,7 @@ TICKETED_IN_PLACE = frozenset({_WRITE, _EXECVE, _EXIT_GROUP})
 """The same for a process that becomes the program itself."""
 
 _F_SETFD, _SIG_SETMASK, _SIG_IGN, _SIGPIPE, _SIGXFSZ = 2, 2, 1, 13, 25
-_SECCOMP_SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
+_SECCOMP_SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE = 1, 38, 4
 _MSG_NOSIGNAL, _SOL_SOCKET, _SCM_RIGHTS, _CMSG_LEN = 0x4000, 1, 1, 20
 _LAST_FD = 0xFFFF_FFFF
 _ENOENT, _ENOTDIR = 2, 20
@@ -128,6 +128,11 @@ def _close_others(orders: Orders, keep: Sequence[int]) -> None:
             orders.step(_CLOSE_RANGE, first, fd - 1, 0)
         first = max(first, fd + 1)
     orders.step(_CLOSE_RANGE, first, _LAST_FD, 0)
+
+
+def traceable(orders: Orders) -> None:
+    """Add what lets a witness trace a child with memory of its own: it was forked not dumpable (supervise.shield)."""
+    orders.step(_PRCTL, _PR_SET_DUMPABLE, 1)
 
 
 def place_filter(orders: Orders, filter: bytes) -> tuple[int, int]:
