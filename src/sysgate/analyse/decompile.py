@@ -21,8 +21,8 @@ _WHERE_FROM = "<program>"
 def to_policy(programs: Sequence[Program], arches: Sequence[str] | None = None) -> ast.Policy:
     """The policy that a stack of programs enforces, the first installed first; other architectures are killed.
 
-    arches: names; None for those the programs test for. Raises BpfError where they test for none, or decide by what
-    no rule can say; ProofError should the policy not mean the same.
+    arches: names; None for those the programs test for, x32's calls then going by their numbers on x86_64. Raises
+    BpfError where they test for none, or decide by what no rule can say; ProofError should the policy differ.
     """
     from sysgate.policy.include import parse
 
@@ -42,13 +42,11 @@ def _read(programs: Sequence[Program], asked: Sequence[str] | None) -> tuple[tup
     names = _tested(programs) if asked is None else _known(asked)
     audits = list(dict.fromkeys(_audit(name) for name in names))
     read = reading.read(programs, audits)
-    if asked is None and "x86_64" in names and _tells_x32_calls_apart(read):
-        names = _sorted({*names, "x32"})
     return names, read
 
 
 def _numbers(read: Reading, names: Sequence[str]) -> list[reading.Numbers]:
-    return [reading.of_arch(read, name, beside_x32="x32" in names) for name in names]
+    return [reading.of_arch(read.space, read.diagrams[_audit(name)], name, beside_x32="x32" in names) for name in names]
 
 
 def _known(asked: Sequence[str]) -> tuple[str, ...]:
@@ -80,12 +78,6 @@ def _audit(name: str) -> int:
     known = facts.arch(name)
     assert known is not None
     return known.audit
-
-
-def _tells_x32_calls_apart(read: Reading) -> bool:
-    """Whether the programs decide about x32 calls one by one, rather than about all of them at once."""
-    whole = reading.of_arch(read, "x86_64", beside_x32=False).ranges
-    return len({node for _, _, node in reading.clipped(whole, *reading.X32)}) > 1
 
 
 def _prove(policy: ast.Policy, programs: Sequence[Program], names: Sequence[str], read: Reading) -> None:

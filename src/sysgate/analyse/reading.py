@@ -7,7 +7,7 @@ from sysgate.analyse import program as as_diagram
 from sysgate.analyse.space import Space
 from sysgate.bpf.program import compared_arches
 from sysgate.errors import BpfError
-from sysgate.facts import arches, calls
+from sysgate.facts import calls
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -58,11 +58,12 @@ def tested(programs: Sequence[Program]) -> tuple[int, ...]:
     return tuple(sorted({audit for program in programs for audit in compared_arches(program.insns)}))
 
 
-def of_arch(reading: Reading, name: str, *, beside_x32: bool) -> Numbers:
-    """The calls of one architecture. beside_x32: x32's numbers are x32's, not x86_64's."""
-    known = arches.arch(name)
-    assert known is not None
-    whole = numbers.ranges(reading.space, reading.diagrams[known.audit])
+def of_arch(space: Space, diagram: int, name: str, *, beside_x32: bool) -> Numbers:
+    """The calls of one architecture, of whose AUDIT_ARCH value diagram is.
+
+    beside_x32: whether x32's numbers are x32's, and not x86_64's.
+    """
+    whole = numbers.ranges(space, diagram)
     if name == "x32":
         whole = clipped(whole, *X32)
     elif name == "x86_64" and beside_x32:

@@ -235,12 +235,9 @@ def _ranges(found: list[tuple[int, int]], seen: View, holds: bool) -> Said:
     items, cost = [], 2.0
     for low, high in found:
         texts = [view.equal(seen, value & seen.full) for value in range(low, min(high, low + _FEW) + 1)]
-        if high - low <= _FEW and all(_is_name(text) for text, _ in texts):
+        if high <= low + 1 or (high - low <= _FEW and all(_is_name(text) for text, _ in texts)):
             items += [text for text, _ in texts]
             cost += sum(more for _, more in texts)
-        elif low == high:
-            items.append(texts[0][0])
-            cost += texts[0][1]
         else:
             first, second = view.number(seen, low), view.number(seen, high)
             items.append(f"{first[0]}..{second[0]}")

@@ -105,12 +105,12 @@ def _equal(view: View, value: int, mask: int | None) -> tuple[str, float]:
     # A few bits of a value that is no sum of flags are no constant, even if one has their number.
     if view.call and (mask is None or mask.bit_count() * 2 > view.bits or _is_field(view, mask)):
         named = decoded(view.call, view.argument, view.arch, value)
-        if any(map(str.isalpha, named.replace("0x", ""))) and _means(named, view, value):
+        if any(map(str.isalpha, named.replace("0x", ""))) and _means(named, view, value) and not _forced(named, value):
             return named, 1.0 + named.count("|") / 2
     if mask is not None:  # a masked value is unsigned
         return number(view, value)
     signed = value - view.full - 1 if value >> view.bits - 1 else value
-    if view.signed or -_NEAR_ZERO < signed < 0:
+    if view.signed or (-_NEAR_ZERO < signed < 0 and view.kind not in _HEX_KINDS):
         return number(view, signed)
     return number(view, value)
 
@@ -155,8 +155,17 @@ def _named_flags(view: View, bits: int) -> tuple[str, float] | None:
     text = spelling.flags(bits, kinds, view.arch, view.call) if kinds and bits else ""
     if not text or text.startswith("0x") or not _means(text, view, bits):
         return None
-    unnamed = int(text.rpartition("|")[2], 16).bit_count() if "0x" in text else 0
-    return None if unnamed * 3 > bits.bit_count() else (text, 1 + text.count("|") / 2 + unnamed / 4)
+    return None if _forced(text, bits) else (text, 1 + text.count("|") / 2 + _unnamed(text) / 4)
+
+
+# Bits that are spelled as a number behind the names of others.
+def _unnamed(text: str) -> int:
+    return int(text.rpartition("|")[2], 16).bit_count() if "0x" in text else 0
+
+
+# Whether names were forced on a value that is mostly something else.
+def _forced(text: str, value: int) -> bool:
+    return _unnamed(text) * 3 > value.bit_count()
 
 
 _fields: dict[tuple[object, ...], bool] = {}

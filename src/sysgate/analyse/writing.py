@@ -212,9 +212,8 @@ class Writing:
         if arch != "x86_64":
             return [part for part in one.unnamed if part[2] != silent]
         outside = [part for part in _outside_x32(one) if part[2] != silent]
-        # Where x32 is compiled too its own rules hold; these are for a program of x86_64 alone.
-        inside = self.of["x32"].ranges if "x32" in self.of else clipped(one.unnamed, *X32)
-        return sorted(outside + [part for part in inside if part[2] != refused])
+        # x32 numbers without a rule get the refusal; where x32 is asked for too they are not among these.
+        return sorted(outside + [part for part in clipped(one.unnamed, *X32) if part[2] != refused])
 
     def joined(self, arch: str, node: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """The ranges, those put together between which there are only calls that have the same rule by name."""

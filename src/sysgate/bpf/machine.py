@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sysgate.bpf.program import Program
+    from sysgate.bpf.program import Insn, Program
 
 _WORD = 0xFFFF_FFFF
 
@@ -108,6 +108,27 @@ def run_words(program: Program, data: Sequence[int]) -> tuple[int, int]:
             a = alu(code & 0xF0, a, operand)
         else:
             raise BpfError(f"instruction {pc - 1}: seccomp has no instruction with code {code:#06x}")
+
+
+def path(program: Program, audit: int, nr: int, args: Sequence[int] = (), ip: int = 0) -> tuple[int, ...]:
+    """The instructions that a valid program executes for a call, by index, in order."""
+    from sysgate.value import replace
+
+    visited = _Visited(program.insns)
+    run(replace(program, insns=visited), audit, nr, args, ip)
+    return tuple(visited.seen)
+
+
+class _Visited:
+    """Instructions that remember which of them were asked for."""
+
+    def __init__(self, insns: Sequence[Insn]) -> None:
+        self.insns = insns
+        self.seen: list[int] = []
+
+    def __getitem__(self, pc: int) -> Insn:
+        self.seen.append(pc)
+        return self.insns[pc]
 
 
 def alu(operation: int, a: int, operand: int) -> int:

@@ -8,7 +8,7 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Insn = tuple[int, int, int, int]
 """One instruction: code, jt, jf, k, as in struct sock_filter (include/uapi/linux/filter.h)."""
@@ -59,17 +59,13 @@ def to_bytes(program: Program) -> bytes:
     return pack(order + "HBBI" * len(program.insns), *flat)
 
 
-def compared_arches(insns: Iterable[Insn]) -> tuple[int, ...]:
-    """The audit values that the program compares its architecture with, in order of appearance.
+def compared_arches(insns: Sequence[Insn]) -> tuple[int, ...]:
+    """The audit values that a valid program compares its architecture with, in order of appearance."""
+    from sysgate.bpf import flow
 
-    Found by following the loads in text order, which is where every known generator puts the comparison.
-    """
-    loaded = None
     found: dict[int, None] = {}
-    for code, _jt, _jf, k in insns:
-        if code & 7 == insn.BPF_LD:
-            loaded = k if code == insn.LD_ABS else None
-        elif code == insn.JEQ_K and loaded == insn.ARCH:
+    for (code, _, _, k), state in zip(insns, flow.states(insns)):
+        if code == insn.JEQ_K and state is not None and state.word == insn.ARCH and state.mask is None:
             found[k] = None
     return tuple(found)
 

@@ -5,33 +5,68 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
-    from sysgate.bpf import listing
     from sysgate.bpf.program import Program
 
 EXAMPLE = """
 sysgate compile app.policy --format raw -o - | sysgate disasm -
+sysgate disasm --policy first.bpf second.bpf
 """
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("program", help="raw filter, an array of struct sock_filter; - reads standard input")
     parser.add_argument(
-        "--arch", action="append", default=[], metavar="ARCH", help="architecture whose names to use (repeatable)"
+        "programs",
+        nargs="+",
+        metavar="PROGRAM",
+        help="raw filter, an array of struct sock_filter; - reads standard input",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON array, an object an instruction")
+    parser.add_argument(
+        "--policy",
+        action="store_true",
+        help="print the policy it enforces, proved to mean the same; several programs are a stack, the first "
+        "installed first",
+    )
+    parser.add_argument(
+        "--arch",
+        action="append",
+        default=[],
+        metavar="ARCH",
+        help="architecture whose names to use, or that the policy is for (repeatable); without it, those tested for",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON array, an object an instruction; or one object")
 
 
 def run(args: Namespace) -> int:
+    made, names = [_load(path) for path in args.programs], _known(args.arch)
+    if args.policy:
+        _show_policy(made, names, as_json=args.json)
+    elif args.json:
+        print(_as_json(made, names))
+    else:
+        _show_listings(made, names, args.programs)
+    return 0
+
+
+def _show_policy(programs: Sequence[Program], names: Sequence[str], *, as_json: bool) -> None:
+    from json import dumps
+
+    from sysgate.analyse.decompile import to_policy
+    from sysgate.policy import printer
+
+    policy = to_policy(programs, names or None)
+    text = printer.text(policy)
+    print(dumps({"arches": list(policy.named), "policy": text}) if as_json else text, end="\n" if as_json else "")
+
+
+def _show_listings(programs: Sequence[Program], names: Sequence[str], paths: Sequence[str]) -> None:
     from sysgate.bpf import listing
 
-    made = _load(args.program)
-    lines = listing.lines(made, _known(args.arch))
-    if args.json:
-        print(_as_json(made, lines))
-    else:
-        print("\n".join(map(listing.shown, lines)))
-    return 0
+    for path, made in zip(paths, programs):
+        if len(programs) > 1:
+            print(f"{path}:")
+        print(listing.listing(made, names))
 
 
 def _load(path: str) -> Program:
@@ -71,11 +106,13 @@ def _known(names: list[str]) -> tuple[str, ...]:
     return tuple(known.name for name in names if (known := arches.arch(name)))
 
 
-def _as_json(made: Program, lines: tuple[listing.Line, ...]) -> str:
+def _as_json(programs: Sequence[Program], names: Sequence[str]) -> str:
     from json import dumps
 
+    from sysgate.bpf import listing
+
     fields = ("code", "jt", "jf", "k")
-    return dumps(
+    shown = [
         [
             {
                 "at": line.at,
@@ -84,6 +121,8 @@ def _as_json(made: Program, lines: tuple[listing.Line, ...]) -> str:
                 "meaning": line.meaning,
                 "reached": line.reached,
             }
-            for one, line in zip(made.insns, lines)
+            for one, line in zip(made.insns, listing.lines(made, names))
         ]
-    )
+        for made in programs
+    ]
+    return dumps(shown[0] if len(shown) == 1 else shown)
