@@ -52,13 +52,29 @@ class PolicyError(SysgateError):
         if self.source and self.column is not None:
             # Of a very long line only what stands around the mistake.
             start = self.column - 1 - _BEFORE if self.column > _LONGEST else 0
-            shown = self.source[start : start + _LONGEST]
-            # Tabs stay tabs, so that the caret stands under its word at any tab width.
-            pad = "".join(c if c == "\t" else " " for c in shown[: self.column - 1 - start])
-            lines += [f"    {shown}", f"    {pad}{'^' * max(1, min(self.width, len(shown) - len(pad)))}"]
+            shown = "".join(map(_visible, self.source[start : start + _LONGEST]))
+            before = shown[: self.column - 1 - start]
+            width = max(1, min(self.width, len(shown) - len(before)))
+            lines += [f"    {shown}", f"    {''.join(map(_blank, before))}{'^' * width}"]
         if self.hint:
             lines.append(f"    {self.hint}")
         return "\n".join(lines)
+
+
+def _visible(char: str) -> str:
+    """A character of a policy as a terminal may be shown it: never one that acts on the terminal."""
+    if char.isprintable() or char == "\t":
+        return char
+    return chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\ufffd"  # ␀ … ␟
+
+
+def _blank(char: str) -> str:
+    """As much room as a character takes. Tabs stay tabs, so that the caret stands right at any tab width."""
+    if char.isascii():
+        return "\t" if char == "\t" else " "
+    from unicodedata import combining, east_asian_width
+
+    return "" if combining(char) else "  " if east_asian_width(char) in ("W", "F") else " "
 
 
 class CompileError(SysgateError):

@@ -249,7 +249,7 @@ class Names:
         if members is None:
             hint = self.source.near(head.name, lambda: groups.NAMES)
             self.fail(
-                f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @known` lists groups"
+                f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @` lists them"
             )
             return
         for argument, at in self._used.items():
