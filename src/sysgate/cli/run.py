@@ -61,7 +61,8 @@ def quick(words: Sequence[str]) -> Namespace | None:
     """The arguments where they need no argparse; the names are those of `add_arguments`."""
     flags = {"--complain": "complain", "--json": "json", "--quiet": "quiet", "--no-explain": "no_explain"}
     flags["--strict"] = "strict"
-    return read(words, flags=flags, values={"-o": "output", "--abi": "abi"}, lists=POLICY_LISTS)
+    made = read(words, flags=flags, values={"-o": "output", "--abi": "abi"}, lists=POLICY_LISTS)
+    return made if made is not None and made.abi in (None, *ABIS) else None
 
 
 POLICY_LISTS = {"-p": "policies", "-e": "rules"}
