@@ -15,7 +15,7 @@ _NR = 101
 # include/uapi/linux/ptrace.h
 _POKEUSER, _CONT, _GETREGS, _SETREGS, _DETACH, _SYSCALL = 6, 7, 12, 13, 17, 24
 _GETEVENTMSG, _GETSIGINFO, _SEIZE, _INTERRUPT, _LISTEN = 0x4201, 0x4202, 0x4206, 0x4207, 0x4208
-_SETSIGMASK, _GET_FILTER = 0x420B, 0x420C
+_GETSIGMASK, _SETSIGMASK, _GET_FILTER = 0x420A, 0x420B, 0x420C
 O_TRACESYSGOOD, O_TRACEFORK, O_TRACEVFORK, O_TRACECLONE, O_TRACEEXEC, O_TRACEEXIT = 1, 2, 4, 8, 16, 64
 O_EXITKILL = 1 << 20
 EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
@@ -81,6 +81,16 @@ def block_signals(tid: int, mask: int) -> None:
     """Set the signals a stopped thread blocks: bit N-1 stands for signal N."""
     word = c_uint64(mask)
     _request("blocking signals", _SETSIGMASK, tid, 8, addressof(word))
+
+
+def blocked_signals(tid: int) -> int:
+    """The signals a stopped thread blocks, as `block_signals` takes them.
+
+    Where it waits with a mask of its own for the time being (sigsuspend, ppoll, …) this is the one it goes back to.
+    """
+    word = c_uint64()
+    _request("asking for the blocked signals", _GETSIGMASK, tid, 8, addressof(word))
+    return word.value
 
 
 def event_message(tid: int) -> int:

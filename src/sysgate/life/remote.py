@@ -32,6 +32,7 @@ _SEARCHED = 1 << 20  # bytes of each mapping
 _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS = 3, 0x22
 _RESTARTS = range(512, 517)  # ERESTARTSYS … ERESTART_RESTARTBLOCK
 _RESTART_BLOCK = 516
+_MAX_ERRNO = 4095  # include/linux/err.h
 
 
 class Abi(Value):
@@ -152,10 +153,9 @@ class Held:
             self._to_syscall_stop()
         self._to_syscall_stop()
         result = ptrace.registers(self.tid)[ptrace.RAX]
-        if self.abi is I386:
-            result = (result & 0xFFFF_FFFF) - (1 << 32 if result >> 12 & 0xFFFFF == 0xFFFFF else 0)
-            return result
-        return result - (1 << 64) if result >> 63 else result
+        bits = 32 if self.abi is I386 else 64
+        result &= (1 << bits) - 1
+        return result - (1 << bits) if result >= (1 << bits) - _MAX_ERRNO else result
 
     def release(self) -> None:
         """Let it go on as if nothing had been. Raises KernelError where it has ended."""

@@ -1,0 +1,259 @@
+"""Putting a running process behind a policy: all its threads, from now on, with as little of it noticed as can be.
+
+One thread is stopped and made to call seccomp(2); the kernel brings the others along while they run (TSYNC). A process
+of its own does the tracing: in the caller, any waitpid could steal the stops; and when it ends, for whatever reason,
+the kernel lets a thread go that never stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+
+from sysgate.errors import KernelError
+from sysgate.kernel import procfs, ptrace, seccomp
+from sysgate.life import attach_target
+from sysgate.life.attach_program import attachable
+from sysgate.life.remote import X86_64, Held, to_event_stop
+from sysgate.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sysgate.bpf.program import Program
+    from sysgate.life.attach_program import Attachable
+    from sysgate.life.attach_target import Target
+    from sysgate.life.remote import Abi, Place
+    from sysgate.policy.ast import Policy
+
+_PATIENCE = 0.5  # seconds for a thread to stop
+_SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+class Attached(Value):
+    """What was done. threads: how many were brought along. filters: behind how many they stand now (-1: the kernel
+    does not say). stopped: nanoseconds that one of them stood still.
+    """
+
+    threads: int
+    filters: int
+    stopped: int
+
+
+class _OtherThreadError(KernelError):
+    """This thread will not do; another may."""
+
+
+def attach(pid: int, policy: Policy) -> Attached:
+    """Put a running process and all its threads behind a policy, from now on and for all that it starts.
+
+    Processes it has started already are not touched. Refusals are the kernel's own, and not explained. Raises
+    PolicyError or CompileError for the policy, and KernelError where it cannot be done; the process is then as it was
+    (if no_new_privs had to be set before the kernel refused, the error says so).
+    """
+    made = attachable(policy)
+    target = attach_target.examine(pid, made.audits)
+    stopped = _by_one_thread(target, made)
+    return verified(target, stopped)
+
+
+def verified(target: Target, stopped: int) -> Attached:
+    """What the kernel says of a process that was put behind one filter more. Raises KernelError if it does not."""
+    threads = attach_target.living(target.pid)
+    if not threads or procfs.start_time(target.pid) != target.started:
+        raise KernelError(
+            errno.ESRCH,
+            f"process {target.pid} was put behind the policy, and has ended since; "
+            "did it make, or make anew, a call that the policy refuses?",
+        )
+    for thread in threads:
+        enough = target.filters < 0 or thread.filters > target.filters
+        if thread.seccomp != 2 or not enough:
+            raise KernelError(errno.EPERM, f"/proc does not show the filter on thread {thread.pid}")
+    return Attached(len(threads), threads[0].filters, stopped)
+
+
+def _by_one_thread(target: Target, made: Attachable) -> int:
+    flags = seccomp.FLAGS["tsync"]
+    if seccomp.knows_flag("tsync_esrch"):
+        flags |= seccomp.FLAGS["tsync_esrch"]
+    refusal: KernelError | None = None
+    for tid in target.candidates:
+        try:
+            return int(apart(lambda tid=tid: str(_confine(target, tid, made, flags))))  # type: ignore[misc]
+        except _OtherThreadError as error:
+            refusal = error
+    assert refusal is not None
+    raise KernelError(refusal.errno or 0, refusal.message)
+
+
+# ---- the tracer's process
+
+
+_DONE, _OTHER, _FAILED = "done", "other", "failed"
+
+
+def apart(work: Callable[[], str]) -> str:
+    """What work returns in a process of its own, which traces; no signal but SIGKILL disturbs it.
+
+    Raises the KernelError that it raised; _OtherThreadError also where it ended for want of a stop.
+    """
+    import warnings
+
+    reads, writes = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of threads; the child runs nothing of theirs
+        child = os.fork()
+    if child == 0:
+        _tell(work, writes)
+    os.close(writes)
+    try:
+        with open(reads, "rb") as file:
+            kind, _, rest = file.read().decode("utf-8", "surrogateescape").partition("\n")
+    finally:
+        try:  # noqa: SIM105 - contextlib is slow to load
+            os.waitpid(child, 0)
+        except ChildProcessError:
+            pass  # somebody here waits for any child, and got ours
+    if kind == _DONE:
+        return rest
+    if not kind:
+        raise _OtherThreadError(errno.EBUSY, f"no thread of it stopped within {_PATIENCE} s; it was let go unchanged")
+    number, _, text = rest.partition("\n")
+    raise (_OtherThreadError if kind == _OTHER else KernelError)(int(number), text)
+
+
+def _tell(work: Callable[[], str], writes: int) -> None:
+    # Does not return.
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {signal.SIGALRM, 32, 33})
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        try:
+            said = f"{_DONE}\n{work()}"
+        except _OtherThreadError as error:
+            said = f"{_OTHER}\n{error.errno}\n{error.message}"
+        except KernelError as error:
+            said = f"{_FAILED}\n{error.errno}\n{error.message}"
+        except Exception as error:
+            said = f"{_FAILED}\n{errno.EIO}\nthe tracer failed: {error!r}"
+        os.write(writes, said.encode("utf-8", "surrogateescape"))
+    finally:
+        os._exit(0)
+
+
+def _confine(target: Target, tid: int, made: Attachable, flags: int) -> int:
+    """Stop a thread, put its process behind the filter, let it go; the nanoseconds that it stood still."""
+    _seize(target, tid)
+    began = time.perf_counter_ns()
+    _stop(tid)
+    try:
+        held = Held(tid, target.regions, filters=_filters(target, tid))
+    except BaseException:
+        ptrace.detach(tid)
+        raise
+    try:
+        _refuse_restart(held, made)
+        _refuse_abi(target, held.abi, made)
+        load(held, made, flags)
+    finally:
+        held.release()
+    return time.perf_counter_ns() - began
+
+
+def _seize(target: Target, tid: int) -> None:
+    try:
+        ptrace.seize(tid, ptrace.O_TRACESYSGOOD)
+    except KernelError as error:
+        if error.errno == errno.ESRCH:
+            raise _OtherThreadError(errno.ESRCH, f"thread {tid} has ended") from None
+        raise attach_target.not_ours(target.pid) from None
+    # From here on the number cannot become another's.
+    if procfs.start_time(target.pid) != target.started:
+        raise KernelError(errno.ESRCH, f"process {target.pid} has ended")
+
+
+def _stop(tid: int) -> None:
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)  # SIGALRM ends this process, which lets the thread go
+    ptrace.interrupt(tid)
+    status = ptrace.wait(tid)
+    if not os.WIFSTOPPED(status):
+        raise _OtherThreadError(errno.ESRCH, f"thread {tid} has ended")
+    if ptrace.event(status) != ptrace.EVENT_STOP:
+        # A signal came first. It is delivered, and the stop follows before its handler's first instruction.
+        signalled = os.WSTOPSIG(status)
+        to_event_stop(tid, lambda tid, later: ptrace.resume(tid, later or signalled))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _filters(target: Target, tid: int) -> tuple[Program, ...] | None:
+    """The programs that a stopped thread stands behind: a filter may kill on seccomp(2)."""
+    if not target.filtered:
+        return None
+    from sysgate.bpf import program as bpf_program
+
+    found: list[Program] = []
+    try:
+        while (raw := ptrace.seccomp_filter(tid, len(found))) is not None:
+            found.append(bpf_program.from_bytes(raw, big_endian=False))
+    except KernelError as error:
+        raise KernelError(
+            error.errno or 0,
+            f"process {target.pid} stands behind filters already, and whether they let it call seccomp(2), or kill it "
+            "for that, only root may see: attach as root, from a process without filters",
+        ) from None
+    return tuple(found)
+
+
+def _refuse_restart(held: Held, made: Attachable) -> None:
+    if held.needs_restart and not made.lets(held.abi.audit, held.abi.numbers["restart_syscall"], held.arguments()):
+        raise _OtherThreadError(
+            errno.EINVAL,
+            f"thread {held.tid} is in a timed wait, which goes on by restart_syscall once it has been stopped, and the "
+            'policy refuses that: add `restart_syscall: 1`, or include "@startup"',
+        )
+
+
+def _refuse_abi(target: Target, abi: Abi, made: Attachable) -> None:
+    if abi.audit not in made.audits:
+        raise KernelError(errno.EINVAL, f"process {target.pid} runs {abi.name} code, of which the policy says nothing")
+
+
+def load(held: Held, made: Attachable, flags: int, ticket: tuple[int, ...] = ()) -> None:
+    """Make a held thread put its process behind a program. ticket: words that let it call seccomp(2).
+
+    Raises KernelError; then nothing was installed, and a mapping that had to be made is gone again.
+    """
+    place = held.place(16 + len(made.raw))
+    done = False
+    try:
+        held.write(place.address, _sock_fprog(held.abi, place, made.raw))
+        arguments = (_SET_MODE_FILTER, flags, place.address, *ticket)
+        result, privileges = held.call("seccomp", *arguments), False
+        if result == -errno.EACCES:
+            # Neither CAP_SYS_ADMIN nor no_new_privs: kernel/seccomp.c, seccomp_prepare_filter.
+            held.call("prctl", _PR_SET_NO_NEW_PRIVS, 1)
+            result, privileges = held.call("seccomp", *arguments), True
+        if result != 0:
+            raise _refused(held.tid, result, privileges)
+        done = True
+    finally:
+        munmap = held.abi.audit, held.abi.numbers["munmap"], (place.address, place.size)
+        held.give_back(place, unmap=not done or made.lets(*munmap))
+
+
+def _sock_fprog(abi: Abi, place: Place, filter: bytes) -> bytes:
+    wide = 8 if abi is X86_64 else 4
+    length = (len(filter) // 8).to_bytes(wide, "little")
+    return (length + (place.address + 16).to_bytes(wide, "little")).ljust(16, b"\0") + filter
+
+
+def _refused(tid: int, result: int, privileges: bool) -> KernelError:
+    if result > 0 or result == -errno.ESRCH:
+        number, why = errno.ESRCH, "a thread put itself behind a filter of its own at the same moment"
+    else:
+        number, why = -result, seccomp.refusal(-result)
+    rest = "; no_new_privs had to be set before, and stays" if privileges else ""
+    return KernelError(number, f"the process of thread {tid} was not put behind the policy: {why}{rest}")

@@ -1,0 +1,185 @@
+"""What must be known of a running process before it is touched, and all that speaks against touching it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from sysgate.errors import KernelError
+from sysgate.kernel import procfs
+from sysgate.life.remote import I386, X86_64
+from sysgate.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.kernel.procfs import Region, Status
+    from sysgate.life.remote import Abi
+
+_ELF_HEADER = 20
+_ELFCLASS32, _EM_X86_64 = 1, 62
+_PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
+_CAN_STOP = ("R", "S", "T", "I")
+_STRICT, _FILTER = 1, 2
+
+
+class Target(Value):
+    """A process that may be put behind a filter.
+
+    started: its start time, which with pid names it for good. candidates: the threads that can be stopped for it, the
+    first one first. filtered: whether it stands behind filters; filters: how many (-1: the kernel does not say).
+    abi: what its program was built for. regions: its memory.
+    """
+
+    pid: int
+    started: int | None
+    candidates: tuple[int, ...]
+    filtered: bool
+    filters: int
+    abi: Abi
+    regions: tuple[Region, ...]
+
+
+def examine(pid: int, audits: Sequence[int]) -> Target:
+    """Look at a process without touching it. audits: what the policy covers.
+
+    Raises KernelError where putting it behind a filter cannot work, saying why.
+    """
+    started = procfs.start_time(pid) if pid > 0 else None
+    known = procfs.status(pid) if pid > 0 else None
+    if known is None:
+        raise KernelError(errno.ESRCH, f"there is no process {pid}")
+    if known.tgid != pid:
+        raise KernelError(errno.ESRCH, f"{pid} is a thread of process {known.tgid}: name that")
+    if pid == os.getpid():
+        raise KernelError(errno.EINVAL, "a process puts itself behind a policy with Policy.install, not by attaching")
+    threads = living(pid)
+    if not threads:
+        raise KernelError(errno.ESRCH, f"process {pid} has ended already; nobody has waited for it (a zombie)")
+    if _is_kernel_thread(pid):
+        raise KernelError(errno.EINVAL, f"{pid} is a thread of the kernel, which makes no system calls")
+    _refuse_traced(pid, threads)
+    _refuse_unlike(pid, threads)
+    candidates = tuple(thread.pid for thread in threads if thread.state in _CAN_STOP)
+    if not candidates:
+        states = ", ".join(sorted({thread.state for thread in threads}))
+        raise KernelError(
+            errno.EBUSY,
+            f"process {pid} waits in the kernel without interruption (state {states}): for its vfork child, or a disk",
+        )
+    abi = _abi(pid, candidates[0], known)
+    _refuse_uncovered(pid, abi, audits)
+    regions = procfs.maps(pid, candidates[0])
+    if not regions:
+        raise not_ours(pid, known)
+    return Target(pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions)
+
+
+def living(pid: int) -> tuple[Status, ...]:
+    """The threads of a process that run or may run again, by number."""
+    found = (procfs.status(pid, tid) for tid in procfs.tasks(pid))
+    return tuple(thread for thread in found if thread is not None and not thread.dead)
+
+
+def not_ours(pid: int, known: Status | None = None) -> KernelError:
+    """Why the kernel refuses to let this process trace that one."""
+    known = known or procfs.status(pid)
+    if known is None or known.dead:
+        return KernelError(errno.ESRCH, f"process {pid} has ended")
+    if known.tracer:
+        return _traced(pid, known.tracer)
+    scope = _yama()
+    if scope in ("2", "3"):
+        who = "nobody" if scope == "3" else "only root"
+        return KernelError(errno.EPERM, f"{who} may trace processes here (kernel.yama.ptrace_scope is {scope})")
+    uid = os.geteuid()
+    if uid and known.uid != uid:
+        return KernelError(
+            errno.EPERM, f"process {pid} is user {known.uid}'s, and this is user {uid}: only root may attach"
+        )
+    if scope == "1":
+        return KernelError(
+            errno.EPERM,
+            f"process {pid} may be traced only by its ancestors (kernel.yama.ptrace_scope is 1): attach as root, or "
+            "start it with sysgate run",
+        )
+    return KernelError(
+        errno.EPERM,
+        f"the kernel does not let this process trace {pid}: it has rights that this one has not, has asked not to be "
+        "traced (PR_SET_DUMPABLE), or is being ended",
+    )
+
+
+def _yama() -> str:
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:  # no Yama here
+        return "0"
+
+
+def _traced(pid: int, tracer: int) -> KernelError:
+    name = procfs.comm(tracer).decode("utf-8", "backslashreplace")
+    return KernelError(
+        errno.EPERM,
+        f"process {pid} is traced already, by process {tracer} ({name}); the kernel allows one tracer",
+    )
+
+
+def _refuse_traced(pid: int, threads: Sequence[Status]) -> None:
+    for thread in threads:
+        if thread.tracer:
+            raise _traced(pid, thread.tracer)
+
+
+def _refuse_unlike(pid: int, threads: Sequence[Status]) -> None:
+    # The kernel brings a thread along only from the very filters that the first one stands behind, else all fails:
+    # kernel/seccomp.c, seccomp_can_sync_threads. By then no_new_privs may be set, for good.
+    first = threads[0]
+    for thread in threads:
+        if thread.seccomp == _STRICT:
+            raise KernelError(
+                errno.EINVAL, f"thread {thread.pid} of process {pid} is in seccomp's strict mode: it takes no filter"
+            )
+        if (thread.seccomp, thread.filters) != (first.seccomp, first.filters):
+            raise KernelError(
+                errno.EINVAL,
+                f"process {pid} has threads behind different filters ({_filters(first)}, {_filters(thread)}): "
+                "the kernel cannot bring them all behind one more",
+            )
+
+
+def _filters(thread: Status) -> str:
+    return f"thread {thread.pid} behind {max(thread.filters, 0)}"
+
+
+def _is_kernel_thread(pid: int) -> bool:
+    raw = procfs.read(pid, "stat") or b""
+    fields = raw.rpartition(b")")[2].split()
+    return len(fields) > 6 and bool(int(fields[6]) & _PF_KTHREAD)
+
+
+def _abi(pid: int, tid: int, known: Status) -> Abi:
+    # Through a thread: of a process whose leader has exited only the threads still show its program.
+    try:
+        with open(f"/proc/{pid}/task/{tid}/exe", "rb", buffering=0) as file:
+            header = file.read(_ELF_HEADER)
+    except FileNotFoundError:
+        raise KernelError(errno.ESRCH, f"process {pid} has ended, or is ending") from None
+    except OSError:
+        raise not_ours(pid, known) from None
+    if header[4:5] != bytes([_ELFCLASS32]):
+        return X86_64
+    if int.from_bytes(header[18:20], "little") == _EM_X86_64:
+        raise KernelError(errno.ENOEXEC, f"process {pid} speaks x32, which sysgate does not attach to")
+    return I386
+
+
+def _refuse_uncovered(pid: int, abi: Abi, audits: Sequence[int]) -> None:
+    if abi.audit not in audits:
+        raise KernelError(
+            errno.EINVAL,
+            f"process {pid} speaks {abi.name}, of which the policy says nothing: its next call would be refused. "
+            f"A section [{abi.name}] says what it may do",
+        )
