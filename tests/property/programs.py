@@ -10,7 +10,26 @@ from sysgate.errors import BpfError
 
 OFFSETS = (0, 4, 8, 12, 16, 20, 24, 28, 36, 60)
 RETURNS = (0x7FFF_0000, 0x7FFF_0001, 0x8000_0000, 0, 0x0005_0001, 0x0005_0FFF, 0x0005_FFFF, 0x0003_0007, 0x1234_0000)
-NUMBERS = (0, 1, 2, 3, 5, 7, 8, 31, 32, 0x7F, 0x80, 0xFF, 0xFFFF, 0x1_0000, 0x4000_0000, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF)
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    31,
+    32,
+    0x7F,
+    0x80,
+    0xFF,
+    0xFFFF,
+    0x1_0000,
+    0x4000_0000,
+    0x8000_0000,
+    0xFFFF_FFFE,
+    0xFFFF_FFFF,
+)
 _ALU = (insn.BPF_ADD, insn.BPF_SUB, insn.BPF_OR, insn.BPF_AND, insn.BPF_LSH, insn.BPF_RSH, insn.BPF_XOR)
 _JUMPS = (insn.BPF_JEQ, insn.BPF_JGT, insn.BPF_JGE, insn.BPF_JSET)
 
@@ -36,7 +55,9 @@ def random_program(random: Random, length: int, *, hard: bool = False) -> Progra
         left = length - len(insns)
         draw = random.random()
         if draw < 0.3:
-            insns.append((insn.LD_ABS, 0, 0, random.choice(OFFSETS[:6]) if random.random() < 0.8 else random.choice(OFFSETS)))
+            insns.append(
+                (insn.LD_ABS, 0, 0, random.choice(OFFSETS[:6]) if random.random() < 0.8 else random.choice(OFFSETS))
+            )
         elif draw < 0.5:
             code = insn.BPF_ALU | random.choice(operations) | random.choice((insn.BPF_K, insn.BPF_K, insn.BPF_X))
             k = number(random)
@@ -46,7 +67,13 @@ def random_program(random: Random, length: int, *, hard: bool = False) -> Progra
                 k = k or 3
             insns.append((code, 0, 0, 0 if code & insn.BPF_X else k))
         elif draw < 0.6:
-            choices = [(insn.TAX, 0), (insn.TXA, 0), (insn.LDX_IMM, number(random)), (insn.LD_IMM, number(random)), (insn.NEG, 0)]
+            choices = [
+                (insn.TAX, 0),
+                (insn.TXA, 0),
+                (insn.LDX_IMM, number(random)),
+                (insn.LD_IMM, number(random)),
+                (insn.NEG, 0),
+            ]
             if not any(code in insn.JUMPS for code, *_ in insns):
                 slot = random.randrange(3)
                 written.append(slot)
@@ -58,7 +85,9 @@ def random_program(random: Random, length: int, *, hard: bool = False) -> Progra
         elif draw < 0.985:
             code = insn.BPF_JMP | random.choice(_JUMPS) | random.choice((insn.BPF_K,) * 4 + (insn.BPF_X,))
             far = min(left, 6)
-            insns.append((code, random.randrange(far), random.randrange(far), 0 if code & insn.BPF_X else number(random)))
+            insns.append(
+                (code, random.randrange(far), random.randrange(far), 0 if code & insn.BPF_X else number(random))
+            )
         elif draw < 0.995:
             insns.append((insn.RET_K, 0, 0, random.choice(RETURNS)))
         else:

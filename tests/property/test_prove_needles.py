@@ -1,4 +1,4 @@
-"""Needles: programs that differ at one 64-bit value that stands nowhere in their text, and equal ones that look different."""
+"""Needles: programs that differ at one value that stands nowhere in their text, and equal ones that look different."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ STEPS = {
 
 
 def hidden(random: Random, names: list[str]) -> tuple[list[Insn], int, int]:
-    """Instructions that change A in several steps, the result that is compared with, and the value of A that gives it."""
+    """Instructions that change A in several steps, what the result is compared with, and the value that gives it."""
     steps = [(name, random.getrandbits(32) | (name.startswith("MUL"))) for name in names]
     result = word = random.getrandbits(32)
     for name, key in reversed(steps):
@@ -144,7 +144,8 @@ SAME = {
     ),
     "a | x is a + x - (a & x)": (
         [with_x(insn.OR_X)],
-        [st(0), with_x(insn.AND_X), st(1), k(insn.LD_MEM, 0), with_x(insn.ADD_X), k(insn.LDX_MEM, 1), with_x(insn.SUB_X)],
+        [st(0), with_x(insn.AND_X), st(1), k(insn.LD_MEM, 0), with_x(insn.ADD_X), k(insn.LDX_MEM, 1),
+         with_x(insn.SUB_X)],
     ),
     "a >> x & 31 in one step and bit by bit": (
         [with_x(insn.RSH_X)],

@@ -74,7 +74,8 @@ def test_a_solved_test_holds_for_the_same_words(seed: int) -> None:
         symbols = Symbols()
         value, real = drawn(random, symbols, data)
         near = [real, real + 1 & WORD, real - 1 & WORD, number(random)]
-        spans = union((first, random.choice((first, first + 1, WORD, first | 0xFF))) for first in random.choices(near, k=2))
+        firsts = random.choices(near, k=2)
+        spans = union((first, random.choice((first, first + 1, WORD, first | 0xFF))) for first in firsts)
         spans = intersection(spans, ((0, WORD),))
         simpler, held = symbols.solved(value, spans)
         kind, word, mask = symbols.kinds[~simpler] if simpler < 0 else (0, 0, 0)
@@ -88,7 +89,8 @@ def test_a_solved_test_holds_for_the_same_words(seed: int) -> None:
 
 
 BITS = 6
-SETS = [union(Random(seed).choices([(a, b) for a in range(64) for b in range(a, min(64, a + 9))], k=3)) for seed in range(60)]
+SHORT = [(first, last) for first in range(64) for last in range(first, min(64, first + 9))]
+SETS = [union(Random(seed).choices(SHORT, k=3)) for seed in range(60)]
 
 
 def members(spans: tuple[tuple[int, int], ...]) -> set[int]:

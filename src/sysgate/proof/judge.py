@@ -115,10 +115,10 @@ class Policy:
             return
         for bits, goal, formulas in law.goals_of(left):
             if not meets(formulas, box, answer):
-                self._refute(law, left & bits, box, goal, answer)
+                self._refute(law, left & bits, box, goal, answer, carries=ticket is True)
             left &= ~bits
         if left:
-            self._refute(law, left, box)
+            self._refute(law, left, box, carries=ticket is True)
 
     def _refute(
         self, law: _Law, numbers: int, box: Box, goal: Goal | None = None, answer: int = 0, *, carries: bool = False

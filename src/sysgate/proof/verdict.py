@@ -13,7 +13,7 @@ import sys
 from sysgate.action import ALLOW, Action, from_ret
 from sysgate.bpf.insn import LD_ABS, RET_A, RET_K, XOR_K
 from sysgate.bpf.machine import run, words
-from sysgate.bpf.program import Program
+from sysgate.bpf.program import Program, validate
 from sysgate.call import Call
 from sysgate.errors import CompileError, ProofError, SysgateError
 from sysgate.proof.answers import answer
@@ -74,6 +74,7 @@ def prove(
     Raises ProofError with a counterexample that was run; BpfError for a program that is not valid; CompileError where
     it cannot be decided within budget.
     """
+    validate(program.insns)
     # In the byte order of the architectures it is to decide: nobody else runs it.
     program = Program(program.insns, gate.big_endian)
     with _Room():
@@ -90,6 +91,8 @@ def prove_equal(one: Program, two: Program, audits: Sequence[int] | None = None)
 
     Where they are for machines of different byte order, on both.
     """
+    validate(one.insns)
+    validate(two.insns)
     methods, cases = [], 0
     for big_endian in sorted({one.big_endian, two.big_endian}):
         first, second = Program(one.insns, big_endian), Program(two.insns, big_endian)
