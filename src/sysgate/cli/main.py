@@ -58,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
     """Run one command line (without the program's name); the exit code. Prints errors on standard error."""
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show is escaped: a locale must never turn output into a traceback.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:  # it is where the descriptor was closed
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0 if argv else USAGE
@@ -121,7 +122,8 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
     read = module.quick(arguments) if name in _STARTERS else None
     try:
         code: int = module.run(read or parser(name)[0].parse_args(arguments))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except SysgateError as error:
         print(_told(error), file=sys.stderr)
