@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,7 @@ SOURCE_32 = Path(__file__).with_name("abi2011_32.c")
 RUN = "import sys; from sysgate.life import abi2011; sys.exit(abi2011.run(sys.argv[2:], sys.argv[1] or None))"
 KILLED = 128 + signal.SIGKILL
 Wrap = Callable[[Sequence[str]], list[str]]
+Said = Callable[..., tuple[list[str], int, str]]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +48,21 @@ def program(folder: Path) -> Path:
     return built(SOURCE, folder / "abi2011", "-pthread")
 
 
-@pytest.fixture
-def said(program: Path, as_user: Wrap) -> Callable[..., tuple[list[str], int, str]]:
+def spoken(
+    wrap: Wrap, program: Path, form: str, case: str, *words: str, forced: str = ""
+) -> tuple[list[str], int, str]:
     """Run a case behind `--abi 2011`: what it said, its exit code, and standard error."""
+    command = wrap([sys.executable, "-c", RUN, forced, str(program), form, case, *words])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.splitlines(), done.returncode, done.stderr
+
+
+@pytest.fixture
+def said(program: Path, as_user: Wrap) -> Said:
+    """`spoken`, as root and as an ordinary user."""
 
     def run(form: str, case: str, *words: str, forced: str = "") -> tuple[list[str], int, str]:
-        command = as_user([sys.executable, "-c", RUN, forced, str(program), form, case, *words])
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        return done.stdout.splitlines(), done.returncode, done.stderr
+        return spoken(as_user, program, form, case, *words, forced=forced)
 
     return run
 
@@ -71,13 +81,13 @@ SINGLE = pytest.mark.parametrize("form", ["b", "c"])
 
 
 @FORMS
-def test_the_mode_is_entered_once_and_told(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_the_mode_is_entered_once_and_told(said: Said, form: str) -> None:
     lines = ["before 0", "enter 0", f"mode {MODE[form]}", f"again -{EPERM}"]
     assert said(form, "modes") == (lines, 0, "")
 
 
 @FORMS
-def test_an_allowed_program_runs_to_its_end(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_an_allowed_program_runs_to_its_end(said: Said, form: str) -> None:
     assert said(form, "allowed") == (["enter 0", f"mode {MODE[form]}", "still here"], 7, "")
 
 
@@ -87,7 +97,7 @@ def test_an_allowed_program_runs_to_its_end(said: Callable[..., tuple[list[str],
     [("no_entry", 39, "sys_getpid"), ("no_match", 1, "sys_write"), ("raw_registers", 1, "sys_write")],
 )
 def test_a_refused_call_is_sigkill_and_a_line_in_the_words_of_2011(
-    said: Callable[..., tuple[list[str], int, str]], form: str, case: str, nr: int, name: str
+    said: Said, form: str, case: str, nr: int, name: str
 ) -> None:
     lines, code, errors = said(form, case)
     assert (lines, code) == (["enter 0", f"mode {MODE[form]}"], KILLED)
@@ -101,7 +111,7 @@ TEXTS = {
 
 
 @SINGLE
-def test_texts_grow_as_each_form_builds_them(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_texts_grow_as_each_form_builds_them(said: Said, form: str) -> None:
     narrowed, always, with_one, one = TEXTS[form]
     assert said(form, "texts") == (
         [
@@ -150,27 +160,25 @@ def errors_of(form: str) -> list[str]:
 
 
 @SINGLE
-def test_every_error_is_the_one_of_its_form(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_every_error_is_the_one_of_its_form(said: Said, form: str) -> None:
     assert said(form, "errors", forced=form) == (errors_of(form), 0, "")
 
 
 @SINGLE
-def test_the_forms_are_told_apart_by_their_arguments(
-    said: Callable[..., tuple[list[str], int, str]], form: str
-) -> None:
+def test_the_forms_are_told_apart_by_their_arguments(said: Said, form: str) -> None:
     # ... but for prctl(37): before a program has spoken C, B is heard, to which clearing nothing is no mistake.
     expected = [line.replace(f"clear before any -{EINVAL}", "clear before any 0") for line in errors_of(form)]
     assert said(form, "errors") == (expected, 0, "")
 
 
-def test_a_form_that_is_forced_is_the_only_one(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_a_form_that_is_forced_is_the_only_one(said: Said) -> None:
     assert said("c", "modes", forced="b")[0][:2] == ["before 0", f"enter -{EINVAL}"]
     assert said("a", "modes", forced="c")[0][:2] == ["before 0", f"enter -{EINVAL}"]
     # A's text is an address; as B's flags it asks for filters from the next execve on, or not
     assert said("b", "texts", forced="a")[0][:3] == [f"first -{EINVAL}", f"second -{EINVAL}", f"get -{EINVAL}"]
 
 
-def test_a_call_is_also_named_by_its_event(said: Callable[..., tuple[list[str], int, str]], as_user: Wrap) -> None:
+def test_a_call_is_also_named_by_its_event(said: Said, as_user: Wrap) -> None:
     number = Path("/sys/kernel/tracing/events/syscalls/sys_enter_write/id")
     try:
         event = number.read_text().strip()
@@ -191,9 +199,7 @@ NARROWED = {
 
 
 @SINGLE
-def test_after_entering_filters_only_narrow_and_at_once(
-    said: Callable[..., tuple[list[str], int, str]], form: str
-) -> None:
+def test_after_entering_filters_only_narrow_and_at_once(said: Said, form: str) -> None:
     lines, code, errors = said(form, "narrow")
     before = ["enter 0", f"new call -{EACCES}", "narrow 0", f"close 7 -{EBADF}"]
     after = [f"back again -{EACCES}", f"get -{ENOENT}", "still here"]
@@ -202,16 +208,14 @@ def test_after_entering_filters_only_narrow_and_at_once(
 
 
 @SINGLE
-def test_a_call_whose_filter_is_cleared_is_refused(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_a_call_whose_filter_is_cleared_is_refused(said: Said, form: str) -> None:
     lines, code, errors = said(form, "cleared")
     assert (lines, code) == (["enter 0", "getpid 1", "clear 0"], KILLED)
     assert re.fullmatch(refused(39, "sys_getpid", form), errors)
 
 
 @pytest.mark.parametrize(("form", "most", "error"), [("b", 511, EINVAL), ("c", 65_535, ENOSPC)])
-def test_there_is_a_most_of_filters(
-    said: Callable[..., tuple[list[str], int, str]], form: str, most: int, error: int
-) -> None:
+def test_there_is_a_most_of_filters(said: Said, form: str, most: int, error: int) -> None:
     assert said(form, "most") == ([f"sets {most}", "answer 0", f"one more -{error}"], 0, "")
 
 
@@ -219,37 +223,30 @@ def is_root(as_user: Wrap) -> bool:
     return as_user(["x"]) == ["x"] and os.geteuid() == 0
 
 
-def test_c_keeps_execve_for_the_privileged(said: Callable[..., tuple[list[str], int, str]], as_user: Wrap) -> None:
+def test_c_keeps_execve_for_the_privileged(said: Said, as_user: Wrap) -> None:
     root = is_root(as_user)
     expected = ["execve 0", "another 0", "get 0"] if root else [f"execve -{EPERM}", "another 0", f"get -{ENOENT}"]
     assert said("c", "execve") == (expected, 0, "")
     assert said("b", "execve") == (["execve 0", "another 0", "get 0"], 0, "")
 
 
-def test_c_drops_execve_at_a_change_without_the_privilege(
-    said: Callable[..., tuple[list[str], int, str]], as_user: Wrap
-) -> None:
-    if not is_root(as_user):
-        pytest.skip("has no privilege to drop")
+@pytest.mark.skipif(os.geteuid() != 0, reason="has no privilege to drop")
+def test_c_drops_execve_at_a_change_without_the_privilege(program: Path) -> None:
     lines = ["execve 0", "setuid 0", "get 0", "change 0", f"get -{ENOENT}", f"execve -{EPERM}"]
-    assert said("c", "execve_dropped") == (lines, 0, "")
-    lines, code, errors = said("c", "execve_dropped_in_force")
+    assert spoken(list, program, "c", "execve_dropped") == (lines, 0, "")
+    lines, code, errors = spoken(list, program, "c", "execve_dropped_in_force")
     assert (lines, code) == (["execve 0", "enter 0", "change 0"], KILLED)
     assert re.fullmatch(refused(59, "sys_execve", "c"), errors)
 
 
 @pytest.mark.parametrize(("form", "inherited"), [("b", 0), ("c", -EINVAL)])
-def test_filters_that_are_not_entered_pass_to_a_fork_in_b_only(
-    said: Callable[..., tuple[list[str], int, str]], form: str, inherited: int
-) -> None:
+def test_filters_that_are_not_entered_pass_to_a_fork_in_b_only(said: Said, form: str, inherited: int) -> None:
     lines = [f"get in child {inherited}", "mode in child 0", "status 0", "get 0"]
     assert said(form, "fork_idle") == (lines, 0, "")
 
 
 @SINGLE
-def test_filters_in_force_are_inherited_and_a_childs_changes_are_its_own(
-    said: Callable[..., tuple[list[str], int, str]], form: str
-) -> None:
+def test_filters_in_force_are_inherited_and_a_childs_changes_are_its_own(said: Said, form: str) -> None:
     lines, code, errors = said(form, "fork_entered")
     child = [f"mode in child {MODE[form]}", "get in child 0", "clear in child 0", "signal 9"]
     assert (lines, code) == (["enter 0", *child, "getpid 1", "get 0", "signal 9"], 0)
@@ -257,21 +254,21 @@ def test_filters_in_force_are_inherited_and_a_childs_changes_are_its_own(
 
 
 @SINGLE
-def test_no_child_escapes_the_tracer(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_no_child_escapes_the_tracer(said: Said, form: str) -> None:
     lines, code, errors = said(form, "clone_untraced")
     assert (sorted(lines), code) == (["cloned 1", "enter 0", "in child here", "signal 9"], 0)
     assert re.fullmatch(refused(102, "sys_getuid", form), errors)
 
 
 @SINGLE
-def test_a_mode_is_one_threads_and_so_is_its_end(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_a_mode_is_one_threads_and_so_is_its_end(said: Said, form: str) -> None:
     lines, code, errors = said(form, "thread")
     assert (lines, code) == (["enter in thread 0", "mode 0", "getuid 1"], 0)
     assert re.fullmatch(refused(102, "sys_getuid", form), errors)
 
 
 @SINGLE
-def test_a_new_thread_inherits(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_a_new_thread_inherits(said: Said, form: str) -> None:
     lines, code, errors = said(form, "thread_inherits")
     assert (lines, code) == (["enter 0", f"mode in thread {MODE[form]}", "still here"], 0)
     assert re.fullmatch(refused(102, "sys_getuid", form), errors)
@@ -297,22 +294,20 @@ PROC = {
 
 
 @SINGLE
-def test_proc_lists_the_filters_in_each_form(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_proc_lists_the_filters_in_each_form(said: Said, form: str) -> None:
     after = ["enter 0", "read 13", f"no such file -{ENOENT}", f"not there -{ENOENT}"]
     assert said(form, "proc") == ([*PROC[form], *after], 0, "")
 
 
 @SINGLE
-def test_proc_lists_another_process_s_filters_too(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_proc_lists_another_process_s_filters_too(said: Said, form: str) -> None:
     lines, code, _ = said(form, "proc_of_another")
     wanted = "1 (sys_write): fd == 1 || fd == 2" if form == "c" else "Filter: fd == 1 || fd == 2"
     assert (wanted in lines, lines[-1], code) == (True, "own 0", 0)
 
 
 @FORMS
-def test_strict_mode_is_read_write_exit_and_sigreturn(
-    said: Callable[..., tuple[list[str], int, str]], form: str
-) -> None:
+def test_strict_mode_is_read_write_exit_and_sigreturn(said: Said, form: str) -> None:
     assert said(form, "strict") == (["enter 0", "still here"], 3, "")
     lines, code, errors = said(form, "strict_refuses")
     assert (lines, code) == (["enter 0"], KILLED)
@@ -325,7 +320,7 @@ GONE = "".join(
 )
 
 
-def test_a_starts_after_the_next_call_so_that_execve_passes(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_a_starts_after_the_next_call_so_that_execve_passes(said: Said) -> None:
     assert said("a", "later") == (["hello there"], 5, GONE)
     lines, code, errors = said("a", "later_refused")
     assert (lines, code) == (["hello there"], KILLED)
@@ -335,14 +330,14 @@ def test_a_starts_after_the_next_call_so_that_execve_passes(said: Callable[..., 
     assert re.fullmatch(re.escape(GONE) + refused(102, "sys_getuid", "a"), errors)
 
 
-def test_b_starts_at_an_execve_that_no_filter_allows(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_b_starts_at_an_execve_that_no_filter_allows(said: Said) -> None:
     assert said("b", "later") == (["hello there"], 5, "")
     lines, code, errors = said("b", "later_refused")
     assert (lines, code) == (["hello there"], KILLED)
     assert re.fullmatch(refused(102, "sys_getuid", "b"), errors)
 
 
-def test_b_starts_also_when_that_execve_fails(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_b_starts_also_when_that_execve_fails(said: Said) -> None:
     lines, code, errors = said("b", "on_exec")
     child = ["getuid in child 1", "status 0"]
     assert (lines, code) == (["enter 0", "mode 2", "getuid 1", *child, f"execve -{ENOENT}"], KILLED)
@@ -350,18 +345,18 @@ def test_b_starts_also_when_that_execve_fails(said: Callable[..., tuple[list[str
 
 
 def test_b_goes_on_waiting_after_an_execve_that_a_filter_allows(
-    said: Callable[..., tuple[list[str], int, str]],
+    said: Said,
 ) -> None:
     assert said("b", "on_exec_allowed") == (["hello there"], 5, "")
 
 
-def test_a_policy_that_is_none_is_not_entered(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_a_policy_that_is_none_is_not_entered(said: Said) -> None:
     wrong = [f"unknown call -{EINVAL}", f"no rule -{EINVAL}", f"no filter -{EINVAL}", f"no text -{EFAULT}"]
     assert said("a", "bad_policy", forced="a") == ([*wrong, "mode 0"], 0, "")
 
 
 @SINGLE
-def test_a_task_of_the_other_word_size_is_refused(said: Callable[..., tuple[list[str], int, str]], form: str) -> None:
+def test_a_task_of_the_other_word_size_is_refused(said: Said, form: str) -> None:
     lines, code, errors = said(form, "word_size")
     child = [f"32-bit filter -{ENOSYS}", "32-bit always 0", f"64-bit change -{EACCES}", "status 0"]
     assert (lines, code) == ([*child, f"32-bit change -{EACCES}", "enter 0"], KILLED)
@@ -376,7 +371,7 @@ def test_a_32_bit_program_has_its_own_numbers(folder: Path, as_user: Wrap) -> No
     assert re.fullmatch(r"abi2011_32\[\d+\]: system call 20 \(sys_getpid\) blocked at 0x[0-9a-f]+\n", done.stderr)
 
 
-def test_there_is_no_seccomp_2_in_2011(said: Callable[..., tuple[list[str], int, str]]) -> None:
+def test_there_is_no_seccomp_2_in_2011(said: Said) -> None:
     assert said("c", "seccomp_2") == ([f"seccomp -{ENOSYS}"], 0, "")
 
 
@@ -447,6 +442,49 @@ def test_where_tracing_is_refused_nothing_is_run(program: Path, as_user: Wrap) -
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "ran" not in done.stdout
     assert "KernelError: ptrace: tracing of thread" in done.stderr
+
+
+def test_a_confined_user_cannot_reach_the_tracer(program: Path) -> None:
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    script = "for file in mem environ maps; do head -c1 /proc/$PPID/$file 2>/dev/null | wc -c; done"
+    process = started(program, lambda command: [*drop, *command], "sh", "-c", script)
+    assert process.wait(30) == 0
+    assert process.stdout is not None
+    assert process.stdout.read().split() == ["0", "0", "0"]
+
+
+def test_a_shell_can_stop_it_resume_it_and_interrupt_it(program: Path) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PS1"] = "$ "
+        os.execvp("bash", ["bash", "--norc", "-i"])
+
+    def until(wanted: str) -> str:
+        seen = ""
+        while wanted not in seen:
+            if not select.select([terminal], [], [], 20)[0]:
+                pytest.fail(f"no {wanted!r} in {seen!r}")
+            seen += os.read(terminal, 4096).decode()
+        return seen
+
+    def typed(text: str) -> None:
+        os.write(terminal, text.encode())
+
+    try:
+        until("$ ")
+        typed(f"{sys.executable} -c '{RUN}' '' sh -c 'echo be''gun; sleep 1; echo en''ded; sleep 60'\n")
+        until("begun")
+        typed("\x1a")
+        until("Stopped")
+        typed("fg\n")
+        until("ended")
+        typed("\x03")
+        typed("echo code $?\n")
+        until(f"code {128 + signal.SIGINT}")
+    finally:
+        os.close(terminal)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 # ---- the command line
