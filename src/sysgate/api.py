@@ -100,6 +100,10 @@ class Policy(ast.Policy):
         action, origin = meaning.decide(_gate(self, covered), made)
         return Decision(action.kind, action.data, 0, False, origin)
 
+    def gate(self, arch: Arch = None) -> Gate:
+        """What the policy says on arch (as for compile), resolved: what compiler, proof and meaning read."""
+        return _gate(self, _arches(self, arch))
+
     def install(self, *, tsync: bool = True, log: bool = False, spec_allow: bool = False) -> None:
         """Put this process behind the policy, from now on and for all it starts.
 

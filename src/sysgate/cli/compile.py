@@ -1,0 +1,144 @@
+"""`sysgate compile`: turn a policy into a seccomp-BPF program."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from sysgate.api import Program
+
+EXAMPLE = """
+sysgate compile app.policy -o app.bpf
+sysgate compile app.policy --format listing --arch x86_64 --arch i386
+"""
+
+FORMATS = ("raw", "c", "json", "listing")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("policy", metavar="FILE", help="a policy file, - for standard input, or @NAME")
+    parser.add_argument("-o", "--output", metavar="OUT", help="where to write (default: standard output)")
+    parser.add_argument("--format", choices=FORMATS, default="raw", help="raw: struct sock_filter[] and nothing else")
+    parser.add_argument("--arch", action="append", help="for this architecture, several in one program")
+    parser.add_argument("--profile", metavar="FILE", help="lines `call: count` or JSON: how often each call is made")
+    parser.add_argument("--optimize", choices=("full", "fast"), default="full", help="a second, or milliseconds")
+
+
+def run(args: Namespace) -> int:
+    from sysgate import api
+    from sysgate.errors import SysgateError
+
+    if args.format == "raw" and args.output is None and sys.stdout.isatty():
+        raise SysgateError("a raw program is not for terminals: name a file with -o, or another --format")
+    policy = api.load(args.policy)
+    profile = None if args.profile is None else _profile(args.profile)
+    program = policy.compile(args.arch, profile=profile, optimize=args.optimize)
+    _write(_written(program, args.format, args.policy), args.output)
+    return 0
+
+
+def _written(program: Program, form: str, source: str) -> bytes:
+    if form == "raw":
+        return bytes(program)
+    if form == "c":
+        return _c(program, source).encode()
+    if form == "listing":
+        from sysgate.bpf import listing
+
+        return f"{listing.listing(program, program.arches)}\n".encode()
+    import json
+
+    told = {
+        "policy": source,
+        "arches": list(program.arches),
+        "big_endian": program.big_endian,
+        "instructions": [{"code": code, "jt": jt, "jf": jf, "k": k} for code, jt, jf, k in program.insns],
+    }
+    return f"{json.dumps(told)}\n".encode()
+
+
+def _c(program: Program, source: str) -> str:
+    """A C array that compiles by itself, with each instruction's meaning beside it."""
+    from sysgate.bpf import listing
+
+    notes = [line.meaning.replace("*/", "* /") for line in listing.lines(program, program.arches)]
+    rows = [
+        f"\t{{ {code:#06x}, {jt:3}, {jf:3}, {k:#010x} }},\t/* {note} */"
+        for (code, jt, jf, k), note in zip(program.insns, notes, strict=True)
+    ]
+    return "\n".join([
+        f"/* {os.path.basename(source)}, compiled by sysgate for {', '.join(program.arches)}, and proved. */",
+        "#include <linux/filter.h>",
+        "",
+        "static const struct sock_filter filter[] = {",
+        *rows,
+        "};",
+        "",
+        "static const struct sock_fprog program = {",
+        "\t.len = sizeof(filter) / sizeof(filter[0]),",
+        "\t.filter = (struct sock_filter *)filter,",
+        "};",
+        "",
+    ])
+
+
+def _profile(name: str) -> dict[str, int]:
+    """Counts by call: a JSON object, or lines `call: count` (minijail's frequency files; # begins a comment)."""
+    from sysgate.errors import PolicyError
+
+    try:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"the profile cannot be read: {error}", file=name) from None
+    if text.lstrip().startswith("{"):
+        return _json_profile(name, text)
+    counts: dict[str, int] = {}
+    for at, line in enumerate(text.splitlines(), 1):
+        said = line.partition("#")[0].strip()
+        if not said:
+            continue
+        call, colon, count = said.partition(":")
+        if not colon or not count.strip().isdecimal():
+            hint = "a line is `call: count`"
+            raise PolicyError("no count", file=name, line=at, column=1, source=line, width=len(line), hint=hint)
+        counts[call.strip()] = counts.get(call.strip(), 0) + int(count)
+    return counts
+
+
+def _json_profile(name: str, text: str) -> dict[str, int]:
+    import json
+
+    from sysgate.errors import PolicyError
+
+    try:
+        counts = json.loads(text)
+    except ValueError as error:
+        raise PolicyError(f"the profile is no JSON: {error}", file=name) from None
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise PolicyError("a profile is an object of calls and counts", file=name)
+    return dict(counts)
+
+
+def _write(content: bytes, output: str | None) -> None:
+    """To standard output, or whole to a file: a failure leaves what was there."""
+    if output is None:
+        sys.stdout.buffer.write(content)
+        return
+    if os.path.exists(output) and not os.path.isfile(output):  # a pipe or device is written as it is
+        with open(output, "wb") as file:
+            file.write(content)
+        return
+    from sysgate.errors import SysgateError
+
+    beside = f"{output}.{os.getpid()}"
+    try:
+        with open(beside, "xb") as file:
+            file.write(content)
+        os.replace(beside, output)
+    except OSError as error:
+        raise SysgateError(f"{output}: {error.strerror}") from None

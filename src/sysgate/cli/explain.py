@@ -1,0 +1,129 @@
+"""`sysgate explain`: say what a policy answers to a call, and why."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    from sysgate.action import Action
+    from sysgate.analyse.explain import Case
+    from sysgate.api import Policy, Program
+    from sysgate.decision import Origin
+    from sysgate.policy.call_text import Asked
+
+EXAMPLE = """
+sysgate explain app.policy 'openat(AT_FDCWD, _, O_RDWR|O_CREAT)' 'socket(AF_INET)'
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("policy", metavar="FILE", help="a policy file, - for standard input, or @NAME")
+    parser.add_argument("calls", nargs="+", metavar="CALL", help="C-like; _ and what is left out is any value")
+    parser.add_argument("--arch", help="the architecture asked about (default: the machine's own)")
+    parser.add_argument("--json", action="store_true", help="one object a line")
+
+
+def run(args: Namespace) -> int:
+    from sysgate import api
+    from sysgate.policy import call_text
+
+    policy = api.load(args.policy)
+    usual = policy.compile(args.arch)
+    programs = dict.fromkeys(usual.arches, usual)
+    for text in args.calls:
+        asked = call_text.read(text, usual.arches[0])
+        if asked.arch not in programs:
+            programs[asked.arch] = policy.compile(asked.arch)
+        told = _explained(policy, programs[asked.arch], asked)
+        if args.json:
+            import json
+
+            print(json.dumps(told))
+        else:
+            _tell(told, programs[asked.arch], asked)
+    return 0
+
+
+def _explained(policy: Policy, program: Program, asked: Asked) -> dict[str, Any]:
+    """The object that --json prints."""
+    from sysgate.analyse import explain
+
+    words = [word or 0 for word in asked.words]
+    shown: dict[str, Any] = {"call": asked.text, "arch": asked.arch, "nr": asked.nr}
+    found = explain.cases(policy.gate(program.arches), asked.arch, asked.nr, asked.words)
+    if len({(case.action, case.rule) for case in found}) > 1:
+        cached = program.decide(asked.nr, words, arch=asked.arch).cached
+        depends = {"action": "depends", "data": 0, "steps": None, "cached": cached, "rule": None}
+        return {**shown, **depends, "when": [_case(case) for case in found]}
+    decided = program.decide(asked.nr, words, arch=asked.arch)
+    return {
+        **shown,
+        "action": decided.action,
+        "data": decided.data,
+        "steps": decided.steps,
+        "cached": decided.cached,
+        "rule": _rule(decided.rule),
+    }
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {
+        "condition": case.condition,
+        "action": case.action.kind,
+        "data": case.action.data,
+        "rule": _rule(case.rule),
+    }
+
+
+def _rule(origin: Origin | None) -> dict[str, Any] | None:
+    return None if origin is None else {"file": origin.file, "line": origin.line, "text": origin.text}
+
+
+def _tell(told: dict[str, Any], program: Program, asked: Asked) -> None:
+    from sysgate.cli.colour import paint
+
+    out = sys.stdout
+    print(paint(f"{asked.text} on {asked.arch}, number {asked.nr}", "bold", out))
+    if told["action"] == "depends":
+        print("  the answer depends on its arguments; the first that holds:")
+        for case in told["when"]:
+            condition = "otherwise" if case["condition"] == "1" else case["condition"]
+            print(f"    {condition} → {_action(case, asked.arch)}    {_where(case['rule'])}")
+        return
+    print(f"  {_action(told, asked.arch)}    {_where(told['rule'])}")
+    print(f"  {_cost(told)}")
+    if not told["cached"]:
+        _way(program, asked)
+
+
+def _action(told: dict[str, Any], arch: str) -> str:
+    from sysgate.action import Action
+    from sysgate.analyse.answers import action_text
+    from sysgate.cli.colour import paint
+
+    answer: Action = Action(told["action"], told["data"])
+    return paint(action_text(answer, arch), "green" if answer.kind == "allow" else "red", sys.stdout)
+
+
+def _where(rule: dict[str, Any] | None) -> str:
+    return "no rule" if rule is None else f"{rule['file']}:{rule['line']}: {rule['text']}"
+
+
+def _cost(told: dict[str, Any]) -> str:
+    if told["cached"]:
+        return "no cost: the kernel's bitmap answers without running the program (Linux 5.11 and later)"
+    return f"{told['steps']} instructions of the program:"
+
+
+def _way(program: Program, asked: Asked) -> None:
+    from sysgate.analyse import explain
+    from sysgate.call import Call
+
+    first, second, third, fourth, fifth, sixth = (word or 0 for word in asked.words)
+    call = Call(asked.arch, asked.nr, (first, second, third, fourth, fifth, sixth))
+    for line in explain.path(program, call, (asked.arch,)).lines:
+        print(f"    {line.text:30}  {line.meaning}")

@@ -1,0 +1,105 @@
+"""`sysgate explain`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sysgate import Policy
+
+POLICY = """\
+default: errno(EPERM)
+openat: (flags & O_ACCMODE) == O_RDONLY else errno(EROFS)
+read: 1
+kill: pid == 0 && sig in {SIGTERM, SIGKILL}
+write: { fd == 1 -> allow; fd == 2 -> log; else kill }
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    made = tmp_path / "a.policy"
+    made.write_text(POLICY)
+    return str(made)
+
+
+def explained(sysgate, file: str, *calls: str) -> list[dict[str, Any]]:
+    done = sysgate("explain", "--json", file, *calls)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# (call, action, data, the line of its rule)
+ANSWERS = [
+    ("openat(AT_FDCWD, _, O_RDWR|O_CREAT)", "errno", 30, 2),
+    ('openat(AT_FDCWD, "/etc/passwd, it(s", O_RDONLY)', "allow", 0, 2),
+    ("openat(_, _, ~O_ACCMODE)", "allow", 0, 2),
+    ("read", "allow", 0, 3),
+    ("sys_read()", "allow", 0, 3),
+    ("kill(0, SIGKILL)", "allow", 0, 4),
+    ("kill(-1, SIGTERM)", "errno", 1, 4),
+    ("kill(0x100000000, SIGTERM)", "allow", 0, 4),  # pid_t has 32 bits
+    ("write(3, NULL, 5)", "kill_process", 0, 5),
+    ("mkdir", "errno", 1, 1),
+    ("83", "errno", 1, 1),
+    ("syscall_83(1)", "errno", 1, 1),
+    ("-1", "errno", 1, 1),
+    ("i386:read(0)", "allow", 0, 3),
+    ("s390x:mkdir()", "errno", 1, 1),
+]
+
+
+@pytest.mark.parametrize(("call", "action", "data", "line"), ANSWERS)
+def test_a_call_is_answered_with_its_rule(sysgate, file: str, call: str, action: str, data: int, line: int) -> None:
+    (told,) = explained(sysgate, file, "--arch=x86_64", call)
+    assert (told["call"], told["action"], told["data"], told["rule"]["line"]) == (call, action, data, line)
+    assert set(told) == {"call", "arch", "nr", "action", "data", "steps", "cached", "rule"}
+
+
+def test_what_costs_nothing_is_said(sysgate, file: str) -> None:
+    read, openat = explained(sysgate, file, "read", "openat(0, 0, O_RDWR)")
+    assert read["cached"] is True
+    assert openat["cached"] is False
+    assert openat["steps"] > 3
+
+
+def test_an_answer_that_depends_lists_its_cases_first_match(sysgate, file: str) -> None:
+    (told,) = explained(sysgate, file, "write(_, NULL)")
+    assert told["action"] == "depends"
+    assert told["when"][-1]["condition"] == "1"
+    assert {case["rule"]["line"] for case in told["when"]} == {5}
+    *first, last = [(case["condition"], case["action"].removesuffix("_process")) for case in told["when"]]
+    cases = "; ".join(f"{condition} -> {action}" for condition, action in first)
+    again = Policy.parse(f"default: errno(EPERM)\nwrite: {{ {cases}; else {last[1]} }}").compile("x86_64")
+    for fd in (0, 1, 2, 3, -1):
+        assert again.decide("write", (fd,)).action == Policy.parse(POLICY).decide("write", (fd,), arch="x86_64").action
+
+
+def test_people_see_rule_cost_and_way(sysgate, file: str) -> None:
+    done = sysgate("explain", file, "openat(_, _, O_RDWR)", "read", "openat")
+    assert done.returncode == 0
+    assert f"errno(EROFS)    {file}:2: openat:" in done.stdout
+    assert "no cost" in done.stdout
+    assert "depends on its arguments" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("opnat(1)", "did you mean openat?"),
+        ("openat(AT_FDCWD, _, O_RDNOLY)", "did you mean O_RDONLY?"),
+        ("read(1", "not closed"),
+        ("read(1, 2, 3, 4)", "at most 3 arguments"),
+        ("read(0x10000000000000000)", "64 bits"),
+        ("99999999999", "32 bits"),
+        ("", "no call"),
+    ],
+)
+def test_a_call_that_is_none_is_said_with_a_caret(sysgate, file: str, call: str, said: str) -> None:
+    done = sysgate("explain", file, call)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
