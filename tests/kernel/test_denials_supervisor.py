@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -365,6 +366,7 @@ def test_a_run_inside_a_run_keeps_both_policies(as_user: AsUser) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "EACCES -1 EDOM\n")
     assert "was refused getsid(0): got EDOM" in done.stderr  # the outer's, by its listener
+    assert "kills are explained, refusals by errno are enforced only" in done.stderr
 
 
 def test_a_run_inside_a_run_that_forbids_tracing_says_that_it_cannot_explain(as_user: AsUser) -> None:
@@ -424,3 +426,65 @@ def test_what_the_command_line_says_of_a_refusal(as_user: AsUser, tmp_path: Path
                 mkdir: 1   # for every string: a filter cannot see them
         sysgate: 3 times mkdir("/nowhere/x", 0777): got EACCES
     """)
+
+
+def served(
+    tmp_path: Path, policy: str, code: str, told: Callable[[object], None], *, gate: object = None
+) -> tuple[str, str]:
+    """What a program prints whose supervisor, in this process, is disturbed; and the supervisor's trouble."""
+    from sysgate.api import Policy
+    from sysgate.launch import prepared, watched
+    from sysgate.launch.plan import Plan
+
+    ready = prepared.prepare(Policy.parse(policy))
+    out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
+    words = tuple(map(os.fsencode, program(code)))
+    begun = watched.begin(Plan(words, (words[0],), streams=(None, out, None)), ready, prepared.EXPLAINED, told=told)
+    assert begun.watcher is not None
+    if gate is not None:
+        begun.watcher._gate = gate  # type: ignore[assignment]
+    pidfd = os.pidfd_open(begun.child.pid)
+    try:
+        begun.serve(pidfd, lambda: os.waitpid(begun.child.pid, os.WNOHANG)[0] != 0)
+    finally:
+        os.close(pidfd)
+        os.close(out)
+    return (tmp_path / "out").read_text(), begun.watcher.trouble
+
+
+def test_a_listener_that_raises_keeps_nobody_from_the_policys_answer(tmp_path: Path) -> None:
+    def told(_: object) -> None:
+        raise ValueError("no paper")
+
+    policy = "default: allow\ngetpgid: 0 else errno(EACCES)"
+    assert served(tmp_path, policy, "print(denied(), denied())", told) == ("EACCES EACCES\n", "ValueError: no paper")
+
+
+def test_a_supervisor_that_cannot_tell_what_the_policy_says_refuses_all_the_same(tmp_path: Path) -> None:
+    def gate() -> object:
+        raise MemoryError("no room")
+
+    policy = "default: allow\ngetpgid: 0 else errno(EACCES)"
+    printed, trouble = served(tmp_path, policy, "print(denied(), denied())", lambda _: None, gate=gate)
+    assert (printed, trouble) == ("ENOSYS ENOSYS\n", "MemoryError: no room")
+
+
+def test_an_interrupted_supervisor_answers_before_it_goes(tmp_path: Path) -> None:
+    def told(_: object) -> None:
+        raise KeyboardInterrupt
+
+    policy = "default: allow\ngetpgid: 0 else errno(EACCES)"
+    with pytest.raises(KeyboardInterrupt):
+        served(tmp_path, policy, "print(denied(), denied(), flush=True)", told)
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "out").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert (tmp_path / "out").read_text() == "ENOSYS ENOSYS\n"
+    os.waitpid(-1, 0)
+
+
+def test_the_loop_loads_nothing_for_denials_before_there_is_one() -> None:
+    code = "import sys, sysgate.supervise.keeper; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in loaded if name.startswith("sysgate.")}
+    assert ours == {"sysgate.kernel", "sysgate.kernel.notify", "sysgate.supervise", "sysgate.supervise.keeper"}

@@ -49,6 +49,10 @@ class Prepared:
             made = self._made[form] = _compile(self.gate, form)
         return made
 
+    def can_answer(self, kind: str) -> bool:
+        """Whether some call may get an answer of this kind."""
+        return any(action.kind == kind for action, _ in _answers(self.gate))
+
 
 _KEPT = 8
 _recent: list[tuple[Policy, Prepared]] = []

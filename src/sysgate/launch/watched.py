@@ -112,7 +112,8 @@ def _witnessed(plan: Plan, prepared: Prepared, abilities: Abilities | None, told
         return Watched(start(plan, native), None, _UNSEEN)
     child = start(plan, native, hold=True)
     try:
-        watcher, note = Witness(child.pid, prepared.gate, told=told), ""
+        watcher = Witness(child.pid, prepared.gate, told=told)
+        note = _HALF_SEEN if prepared.can_answer("errno") else ""
     except KernelError:
         watcher, note = None, _UNSEEN
     except BaseException:
@@ -122,4 +123,5 @@ def _witnessed(plan: Plan, prepared: Prepared, abilities: Abilities | None, told
     return Watched(child, watcher, note)
 
 
+_HALF_SEEN = "kills are explained, refusals by errno are enforced only: there is no listener to be had here"
 _UNSEEN = "refusals are enforced but not explained: there is no listener to be had here, and no tracing"
