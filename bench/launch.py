@@ -1,18 +1,21 @@
-"""How much longer a launch takes than subprocess.run: ratios of runs made in turn, in one process.
+"""What a launch costs: ratios of runs made in turn, in one process.
 
     python bench/launch.py [ROUNDS]
 
-Each round runs every candidate once, in random order, right after subprocess.run of the same program; a ratio is the
-median over the rounds of (candidate / its neighbour).
+`library`: sysgate.run of /bin/true, policy compiled before, to subprocess.run of the same. `command`: `sysgate run -p`
+of /bin/true to `python3 -c pass`. Each round runs every candidate once, in random order, right after what it is compared
+with; a ratio is the median over the rounds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from time import perf_counter
 
@@ -27,31 +30,47 @@ fstat, newfstatat, mmap, munmap, pread64, access, openat, exit_group: 1
 """
 
 
-def ratio(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """name → median ratio to subprocess.run."""
+def ratio(base: Callable[[], object], candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """name → median ratio to base."""
     ratios: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
     for _ in range(rounds):
         random.shuffle(names)
         for name in names:
             start = perf_counter()
-            subprocess.run(ARGV)
+            base()
             between = perf_counter()
             candidates[name]()
             ratios[name].append((perf_counter() - between) / (between - start))
     return {name: round(statistics.median(ratios[name]), 3) for name in candidates}
 
 
+def plain(argv: list[str]) -> Callable[[], object]:
+    return lambda: subprocess.run(argv)
+
+
+def confined(policy: sysgate.Policy, explain: bool) -> Callable[[], object]:
+    assert run(ARGV, policy, explain=explain).returncode == 0
+    return lambda: run(ARGV, policy, explain=explain)
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    candidates: dict[str, Callable[[], object]] = {"subprocess.run again": lambda: subprocess.run(ARGV)}
-    for title, text in (("deny-list", DENY_LIST), ("allow-list, execve by ticket", ALLOW_LIST)):
-        policy = sysgate.Policy.parse(text)
-        for explain in (False, True):
-            assert run(ARGV, policy, explain=explain).returncode == 0
-            name = f"sysgate.run, {title}{', explained' if explain else ''}"
-            candidates[name] = lambda policy=policy, explain=explain: run(ARGV, policy, explain=explain)  # type: ignore[misc]
-    print(json.dumps(ratio(candidates, rounds), indent=1))
+    library, command = {"subprocess.run again": plain(ARGV)}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for title, text in (("deny-list", DENY_LIST), ("allow-list, execve by ticket", ALLOW_LIST)):
+            policy = sysgate.Policy.parse(text)
+            library[f"sysgate.run, {title}"] = confined(policy, False)
+            library[f"sysgate.run, {title}, explained"] = confined(policy, True)
+            file = os.path.join(folder, f"{len(command)}.policy")
+            with open(file, "w", encoding="utf-8") as written:
+                written.write(text)
+            command[f"sysgate run, {title}"] = plain([sys.executable, "-m", "sysgate", "run", "-p", file, "--", *ARGV])
+        found = {
+            "library": ratio(plain(ARGV), library, rounds),
+            "command": ratio(plain([sys.executable, "-c", "pass"]), command, rounds // 10),
+        }
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -16,28 +16,50 @@ from pathlib import Path
 
 # A name and a shell command; each runs in a fresh folder. What serves and what asks run as one program.
 PROGRAMS = {
+    # who walks through the file system
     "find": "find /usr/share/doc /etc -name '*.conf' -newer /etc/passwd",
     "ls": "ls -lR /usr/lib/python3 /etc",
     "grep": "grep -rn include /usr/share/perl/ /etc",
     "cp": "cp -r /usr/share/perl-base /etc/ssl . ; rm -r perl-base",
-    "bash": "bash -c 'for i in $(seq 40); do x=$(echo $i | tr 1 2); [ -f /etc/$x ] || echo $x > out; done; cat out'",
-    "perl": 'perl -MFile::Find -MSocket -e \'find(sub { stat }, "/usr/share/perl"); for (1..30) { my $p = fork or exit; waitpid $p, 0 } '
-    "socketpair(my $a, my $b, AF_UNIX, SOCK_STREAM, 0); for (1..50) { syswrite $a, $_; sysread $b, $_, 99 }'",
-    "sort": "find /usr/share > list; sort -S 1M -r list -o sorted; uniq list | wc; sha256sum list",
-    "dpkg": "dpkg -l; dpkg -L coreutils; dpkg-query -S /bin/ls",
-    "make": 'for i in 1 2 3 4 5 6 7 8; do echo "t$i: ; @echo $i > t$i"; echo "all: t$i"; done > Makefile; make -j2 all; make all',
-    "vim": "vim -es -u NONE -c 'e /etc/passwd' -c '%s/root/toor/g' -c 'w! copy' -c 'qa!'",
-    "node": 'node -e \'const fs=require("fs"),net=require("net"); for (const f of fs.readdirSync("/etc")) try { fs.readFileSync("/etc/"+f) } catch {} '
-    'const s=net.createServer(c=>c.pipe(c)).listen(0,()=>{ const c=net.connect(s.address().port); let n=0; c.on("data",()=>{ if(++n>50){c.end();s.close()} else c.write("x") }); c.write("x") })\'',
-    "curl": "mkdir www; seq 5000 > www/page; busybox httpd -f -p 127.0.0.1:8765 -h www & sleep 0.3; "
-    "for i in 1 2 3 4 5; do curl -s http://127.0.0.1:8765/page > got; done; wget -q -O got2 http://127.0.0.1:8765/page; kill $!",
-    "ssh": "ssh-keygen -q -t ed25519 -N '' -f key; ssh-agent bash -c 'ssh-add key; ssh-add -l'; openssl speed -seconds 1 -bytes 64 sha256",
-    "java": 'echo \'class A { public static void main(String[] a) throws Exception { for (java.io.File f : new java.io.File("/etc").listFiles()) '
-    "System.out.println(f.length()); } }' > A.java; java A.java",
-    "gzip": "find /usr/share/perl -type f | head -100 | xargs cat > all; gzip -k all; xz -0 -k all; zip -q all.zip all; diff -u all /etc/passwd | head -5",
     "ps": "ps aux; du -s /usr/share/doc; df; top -bn1; id; uptime",
+    # who starts others
+    "bash": "bash -c 'for i in $(seq 40); do x=$(echo $i | tr 1 2); [ -f /etc/$x ] || echo $x > out; done; cat out'",
+    "make": 'for i in 1 2 3 4 5 6 7 8; do echo "t$i: ; @echo $i > t$i"; echo "all: t$i"; done > Makefile; '
+    "make -j2 all; make all",
+    "dpkg": "dpkg -l; dpkg -L coreutils; dpkg-query -S /bin/ls",
+    # who moves data
+    "sort": "find /usr/share > list; sort -S 1M -r list -o sorted; uniq list | wc; sha256sum list",
+    "gzip": "find /usr/share/perl -type f | head -100 | xargs cat > all; gzip -k all; xz -0 -k all; zip -q all.zip all; "
+    "unzip -qo all.zip; diff -u all /etc/passwd | head -5",
+    "sed": "seq 100000 > n; sed s/1/2/ n | awk '{ s += $1; print s }' | tee sums | tr 0-9 a-j | cut -c2- | wc -l; "
+    "while read x; do echo $x; done < n | head -2000 > few; paste n sums | tail -3",
+    "dd": "dd if=/dev/zero of=zeros bs=4k count=2000; dd if=zeros of=copy bs=16k conv=fsync; cat zeros copy > both; cmp zeros copy",
+    # who edits and shows
+    "vim": "vim -es -u NONE -c 'e /etc/passwd' -c '%s/root/toor/g' -c 'w! copy' -c 'qa!'",
+    "man": "man -P cat bash | head -3000 | wc; man -k copy; groff -T ascii -man /usr/share/man/man1/ls.1.gz",
+    # who runs programs in a language
+    "perl": 'perl -MFile::Find -MSocket -e \'find(sub { stat }, "/usr/share/perl"); '
+    "for (1..30) { my $p = fork or exit; waitpid $p, 0 } "
+    "socketpair(my $a, my $b, AF_UNIX, SOCK_STREAM, 0); for (1..50) { syswrite $a, $_; sysread $b, $_, 99 }'",
+    "node": 'node -e \'const fs=require("fs"),net=require("net"); '
+    'for (const f of fs.readdirSync("/etc")) try { fs.readFileSync("/etc/"+f) } catch {} '
+    "const s=net.createServer(c=>c.pipe(c)).listen(0,()=>{ const c=net.connect(s.address().port); let n=0; "
+    'c.on("data",()=>{ if(++n>500){c.end();s.close()} else c.write("x") }); c.write("x") })\'',
+    "java": "echo 'class A { public static void main(String[] a) throws Exception { "
+    'for (java.io.File f : new java.io.File("/etc").listFiles()) System.out.println(f.length()); } }\' > A.java; '
+    "java A.java",
+    # who serves
+    "httpd": "mkdir www; seq 5000 > www/page; busybox httpd -f -p 127.0.0.1:8765 -h www & sleep 0.3; "
+    "for i in $(seq 30); do curl -s http://127.0.0.1:8765/page > got; done; "
+    "wget -q -O got2 http://127.0.0.1:8765/page; kill $!",
+    "postgres": "chmod 777 .; setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'export HOME=$PWD; "
+    'initdb -D db -N; pg_ctl -D db -w -o "-k $PWD -h localhost -p 8766" start; '
+    "createdb -h $PWD -p 8766 x; pgbench -h $PWD -p 8766 -i x; pgbench -h $PWD -p 8766 -c 2 -t 300 x; "
+    'psql -h $PWD -p 8766 -c "select count(*) from pgbench_history" x; pg_ctl -D db stop\'',
+    "ssh": "ssh-keygen -q -t ed25519 -N '' -f key; ssh-agent bash -c 'ssh-add key; ssh-add -l'; "
+    "openssl speed -seconds 1 -bytes 64 sha256; openssl enc -aes-256-ctr -pass pass:x -pbkdf2 -in /usr/bin/vim -out enc",
 }
-VALUES = 8  # per argument
+VALUES = 6  # per argument
 LEAST = 0.02  # of an argument's values: rarer ones are left out
 
 _LINE = re.compile(r"^\d+ +([a-z_0-9]+)\(([^)]*)\)? *(?:= |<unfinished)")
@@ -57,7 +79,7 @@ def record(name: str, command: str) -> tuple[Counter[str], dict[tuple[str, int],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=300,
         )
         for line in log.read_text().splitlines():
             found = _LINE.match(line)
@@ -74,8 +96,10 @@ def record(name: str, command: str) -> tuple[Counter[str], dict[tuple[str, int],
 def main(folder: str) -> None:
     """Record all programs and write the two modules."""
     recordings = {name: record(name, command) for name, command in PROGRAMS.items()}
-    origin = [f"# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: {', '.join(list(PROGRAMS)[:8])},"]
-    origin.append(f"# {', '.join(list(PROGRAMS)[8:])}.")
+    origin = [
+        f"# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: {', '.join(list(PROGRAMS)[:10])},"
+    ]
+    origin.append(f"# {', '.join(list(PROGRAMS)[10:])}.")
     head = ["", "from __future__ import annotations", "", *origin]
     lines = ['"""How often ordinary programs make each call. Written by `python -m bench.record`."""', *head]
     lines.append("CALLS: tuple[dict[str, int], ...] = (")

@@ -108,7 +108,7 @@ class Assembly:
             first = entries[groups[0].audits][0]
         else:
             first = self._architectures(entries)
-        return lay_out(self.coder.steps.all, first, self.coder.steps.leans)
+        return lay_out(self.coder.steps, first, self.weights.price)
 
     # Keys: what the numbers of one architecture mean.
 

@@ -140,9 +140,15 @@ class Coder:
                 bits = cuts[0]
             if bits:
                 cost = 1 + shares[0] * warm[0][1] + shares[1] * warm[1][1]
-                return [lambda: (self.steps.add(JSET, bits, warm[1][0], warm[0][0]), cost)]
+                return [lambda: (self._bits(bits, warm[1][0], warm[0][0], shares), cost)]
         cold = [self.entry(kid) for kid in kids]
         return [lambda: self._masked(mask, (0, *cuts), cold, shares, weight)]
+
+    def _bits(self, bits: int, hit: int, missed: int, shares: Sequence[float]) -> int:
+        step = self.steps.add(JSET, bits, hit, missed)
+        if hit != missed:
+            self.steps.weigh(step, shares[1], shares[0])
+        return step
 
     def _masked(
         self,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sysgate.compiler.runs import Run, Runs, Tree
 
     # A leaf: cost, the runs that a jeq picks out (counted from the interval's first, heaviest first), the mask of the
-    # jset or 0, its targets (hit, missed); without jset both are the chain's last target.
-    Leaf = tuple[float, tuple[int, ...], int, int, int]
+    # jset or 0, its targets (hit, missed); without jset both are the chain's last target. Last, its height.
+    Leaf = tuple[float, tuple[int, ...], int, int, int, int]
 
 CHAIN = 10  # singles in a chain of jeq
 EXCEPTIONS = 2  # singles before a jset
@@ -43,6 +43,7 @@ class Intervals:
         for run in runs:
             self.total.append(self.total[-1] + run[3])
         self._below = [heights.get(run[2], 0) for run in runs]
+        self._level = len(set(self._below)) == 1
         # Of the interval i … j, both in, at [i][j - i]: cost, height, last run left of the split counted from i (-1: it
         # is a leaf), and the best leaf.
         self.cost: list[list[float]] = [[0.0] for _ in range(n)]
@@ -99,18 +100,18 @@ class Intervals:
                 if length < len(leaf):
                     offer = leaf[length]
                     if offer is not None and offer[0] <= least:
-                        least, at, tall = offer[0], -1, self._leaf_height(i, j, offer)
+                        least, at, tall = offer[0], -1, offer[5]
                 cost.append(least)
                 columns[j].insert(0, least)
                 height.append(tall)
                 split.append(at)
 
-    def _leaf_height(self, i: int, j: int, leaf: Leaf) -> int:
-        tests = len(leaf[1]) + (leaf[2] != 0)
-        if not any(self._below[i : j + 1]):
-            return tests
-        picked = {at: place for place, at in enumerate(leaf[1], 1)}
-        return max(picked.get(at - i, tests) + self._below[at] for at in range(i, j + 1))
+    def _leaf_height(self, i: int, length: int, picked: list[int], tests: int) -> int:
+        below = self._below[i : i + length + 1]
+        if self._level:
+            return tests + below[0]
+        placed = {at: place for place, at in enumerate(picked, 1)}
+        return max([placed.get(at, tests) + under for at, under in enumerate(below)])
 
     def _leaves(self, i: int, start: int) -> None:
         # The best leaf of each interval i … j with j >= start.
@@ -147,7 +148,8 @@ class Intervals:
                         elif found[0] != -1:
                             cost = self._picking(i, length, found[1], 1)
                             if best is None or cost < best[0]:
-                                best = cost, tuple(found[1]), ~bits & FULL, found[0], missed
+                                tall = self._leaf_height(i, length, found[1], len(found[1]) + 1)
+                                best = cost, tuple(found[1]), ~bits & FULL, found[0], missed, tall
             row.append(best)
 
     def _picking(self, i: int, length: int, picked: list[int], more: int) -> float:
@@ -171,7 +173,8 @@ class Intervals:
         if len(picked) > CHAIN:
             return None
         cost = self._picking(i, len(runs) - 1, picked, 0)
-        return cost, tuple(picked), 0, rest, rest
+        tall = self._leaf_height(i, len(runs) - 1, picked, len(picked))
+        return cost, tuple(picked), 0, rest, rest, tall
 
     def _reached(self, limit: int) -> list[int]:
         # For each run the furthest one that a tree of this height may go to from there; below the run where none can.
@@ -187,7 +190,7 @@ class Intervals:
             for i, row in enumerate(self.leaf):
                 for length in range(len(row) - 1, furthest[i] - i, -1):
                     leaf = row[length]
-                    if leaf is not None and self._leaf_height(i, i + length, leaf) <= h:
+                    if leaf is not None and leaf[5] <= h:
                         furthest[i] = i + length
                         break
             self._reach.append(furthest)
@@ -205,7 +208,7 @@ class Intervals:
             return found[0]
         best, at = INFINITE, -1
         leaf = self.leaf_of(i, j)
-        if leaf is not None and self._leaf_height(i, j, leaf) <= limit:
+        if leaf is not None and leaf[5] <= limit:
             best = leaf[0]
         coming = self.price + self.total[j + 1] - self.total[i]
         reach = self._reached(limit - 1)
@@ -240,7 +243,7 @@ class Intervals:
             return JGE, self.runs[at + 1][0], self.tree(at + 1, j, limit - 1), self.tree(i, at, limit - 1)
         leaf = self.leaf_of(i, j)
         assert leaf is not None
-        _, picked, mask, hit, missed = leaf
+        _, picked, mask, hit, missed, _ = leaf
         tree: Tree = (JSET, mask, hit, missed) if mask else missed
         for place in reversed(picked):
             tree = JEQ, self.runs[i + place][0], self.runs[i + place][2], tree

@@ -11,8 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Of the values that no recording shows: the share of those a rule singles out.
-NAMED = 0.65
+# The share of the values that a rule singles out: among those that no recording shows, and where nothing was recorded.
+SEEN_NAMED = 0.1
+NAMED = 0.5
 # ... and of high halves the share that is zero, of masked bits the share that has none set.
 ZERO = 0.95
 CLEAR = 0.7
@@ -23,11 +24,12 @@ def shares(word: int, mask: int, cuts: Sequence[int], name: str | None) -> list[
     argument, high = divmod(word - 4, 2)
     found = [0.0] * (len(cuts) + 1)
     rest = 1.0
-    for value, mille in _recorded(name, argument):
+    recorded = _recorded(name, argument)
+    for value, mille in recorded:
         half = (value >> 32 if high else value & FULL) & mask
         found[bisect_right(cuts, half)] += mille / 1000
         rest -= mille / 1000
-    guessed = _guess((0, *cuts), high == 1, mask)
+    guessed = _guess((0, *cuts), SEEN_NAMED if recorded else NAMED, high == 1, mask)
     return [share + max(rest, 0.02) * guess for share, guess in zip(found, guessed)]
 
 
@@ -39,7 +41,7 @@ def _recorded(name: str | None, argument: int) -> tuple[tuple[int, int], ...]:
     return VALUES.get((name, argument), ())
 
 
-def _guess(starts: Sequence[int], high: bool, mask: int) -> list[float]:
+def _guess(starts: Sequence[int], likely: float, high: bool, mask: int) -> list[float]:
     if high or mask != FULL:
         first = ZERO if high else CLEAR
         return [first, *[(1 - first) / (len(starts) - 1)] * (len(starts) - 1)]
@@ -47,7 +49,7 @@ def _guess(starts: Sequence[int], high: bool, mask: int) -> list[float]:
     singles = [1 / (4 + bits(start)) if end - start == 1 else 0.0 for start, end in zip(starts, ends)]
     wide = [log2((end + 1) / (start + 1)) if end - start > 1 else 0.0 for start, end in zip(starts, ends)]
     named, all_wide = sum(singles), sum(wide)
-    share = NAMED if named and all_wide else 1.0
+    share = likely if named and all_wide else 1.0
     return [
         (share * single / named if single else 0.0)
         + ((1 - share if named else 1.0) * width / all_wide if width else 0.0)

@@ -27,16 +27,18 @@ SECOND = 0.01
 class Weights(Value):
     """recordings: weight of each, and in it by call name how often it is made; a name's absence is zero.
 
-    price: what an instruction of the program costs, in steps per call.
+    price: what an instruction of the program costs, in steps per call. unserved: what the mean over unserved calls counts
+    beside the mean over all.
     """
 
     recordings: tuple[tuple[float, Mapping[str, float]], ...]
     price: float
+    unserved: float
 
 
 def built_in() -> Weights:
     """The weights of ordinary programs."""
-    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), 0.03)
+    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), 0.03, UNSERVED)
 
 
 def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
@@ -56,7 +58,7 @@ def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
             known[call] = known.get(call, 0.0) + count
     if not any(known.values()):
         return built_in()
-    return Weights(((1.0, known),), 0.01)
+    return Weights(((1.0, known),), 0.01, 0.1)
 
 
 def numbers(weights: Weights, audit: int, served: Callable[[int], bool]) -> list[tuple[int, float]]:
@@ -74,21 +76,27 @@ def numbers(weights: Weights, audit: int, served: Callable[[int], bool]) -> list
             found = [(table[name], count) for name, count in recording.items() if name in table]
             whole = sum([count for _, count in found])
             if whole:
-                _add(summed, found, share * second / whole, served)
+                _add(summed, found, share * second / whole, served, weights.unserved)
             if not place:
                 spread -= share
     if tables and spread > 0:
         even = [(number, 1.0) for number in tables[0].values()]
-        _add(summed, even, spread / len(even), served)
+        _add(summed, even, spread / len(even), served, weights.unserved)
     return sorted(summed.items())
 
 
-def _add(summed: dict[int, float], found: list[tuple[int, float]], scale: float, served: Callable[[int], bool]) -> None:
+def _add(
+    summed: dict[int, float],
+    found: list[tuple[int, float]],
+    scale: float,
+    served: Callable[[int], bool],
+    more: float,
+) -> None:
     # The unserved ones of a recording share 0.3 among them, less where they are few.
     unserved = {number: scale * count for number, count in found if not served(number)}
     whole = sum([scale * count for _, count in found])
     few = sum(unserved.values())
-    more = UNSERVED * whole / (few + FEW * whole)
+    more *= whole / (few + FEW * whole)
     for number, count in found:
         weight = scale * count
         summed[number] = summed.get(number, 0.0) + (weight * (1 + more) if number in unserved else weight)

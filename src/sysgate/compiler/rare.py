@@ -88,7 +88,7 @@ def rare_steps(
     chain = _halved(coder, values, both, refuse[0])
     if weight * missed * (plausible.ZERO * walked - 1) > coder.price and points[0] != 0:
         chain = steps.add(JEQ, 0, refuse[0], chain)
-        steps.leans[chain] += missed
+        steps.weigh(chain, plausible.ZERO, 1 - plausible.ZERO)
         walked = 2
     entry = steps.add(LD, coder.offset(other), chain), 1 + walked + refuse[1]
     replaced = [

@@ -28,7 +28,7 @@ class Steps:
     def __init__(self) -> None:
         self.all: list[Step] = []
         self.heights: list[int] = []  # of each step: instructions on the longest path from it, itself one of them
-        self.leans: list[float] = []  # of each jump: how much more often it goes to `then` than to `else`
+        self.ways: list[list[float]] = []  # of each jump: how often it goes to `then`, and to `else`
         self._index: dict[Step, int] = {}
 
     def add(self, code: int, k: int, then: int = -1, otherwise: int = -1) -> int:
@@ -40,7 +40,7 @@ class Steps:
         if found is None:
             found = self._index[step] = len(self.all)
             self.all.append(step)
-            self.leans.append(0.0)
+            self.ways.append([0.0, 0.0])
             heights = self.heights
             heights.append(1 if then == -1 else 1 + max(heights[then], heights[otherwise] if otherwise != -1 else 0))
         return found
@@ -49,7 +49,18 @@ class Steps:
         """Forget the steps from index `length` on."""
         for step in self.all[length:]:
             del self._index[step]
-        del self.all[length:], self.heights[length:], self.leans[length:]
+        del self.all[length:], self.heights[length:], self.ways[length:]
+
+    def weigh(self, step: int, hit: float, missed: float) -> None:
+        """A jump goes to `then` that often, and to `else`."""
+        ways = self.ways[step]
+        ways[0] += hit
+        ways[1] += missed
+
+    def share(self, step: int) -> float:
+        """How often, out of once, a jump goes to `then`."""
+        hit, missed = self.ways[step]
+        return hit / (hit + missed) if hit + missed > 0 else 0.5
 
     def tree(self, tree: Tree, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
         """The first step of a decision tree on the accumulator, and what its tests weigh together.
@@ -71,5 +82,5 @@ class Steps:
         otherwise, after_too = self.tree(no, misses)
         step = self.add(code, k, then, otherwise)
         if then != otherwise:
-            self.leans[step] += hit - missed
+            self.weigh(step, hit, missed)
         return step, hit + missed + after + after_too
