@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from sysgate.api import Policy, Program
     from sysgate.call import Call
+    from sysgate.proof import Proof
 
 EXAMPLE = """
 sysgate prove app.policy
@@ -17,7 +18,7 @@ sysgate prove one.bpf other.bpf
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("one", metavar="FILE", help="a policy, @NAME, or a raw program")
+    parser.add_argument("one", metavar="FILE", help="a policy, @NAME, - for standard input, or a raw program")
     parser.add_argument("program", nargs="?", metavar="PROGRAM", help="a raw program; unsaid: what sysgate compiles")
     parser.add_argument("--arch", action="append", help="only for this architecture (default: every one there is)")
     parser.add_argument("--json", action="store_true", help="print one object for machines")
@@ -25,54 +26,72 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from sysgate import api
-    from sysgate.errors import ProofError
+    from sysgate.errors import BpfError, ProofError
 
-    one = _read(args.one)
-    program = one.compile(args.arch) if args.program is None and isinstance(one, api.Policy) else None
-    if program is None:
-        program = _program(args.program or args.one)
+    one = _policy_or_program(args.one)
+    if args.program is not None:
+        program = _program(args.program)
+    elif isinstance(one, api.Policy):
+        program = one.compile(args.arch)
+    else:
+        raise BpfError(f"{args.one} is a program: name the policy, or the other program, that it is to be equal to")
     try:
         proof = api.prove(one, program, args.arch)
     except ProofError as error:
         if not args.json:
             raise
-        _print({"proved": False, "message": str(error), "counterexample": _call(error.counterexample)})
+        _print_json({"proved": False, "message": str(error), "counterexample": _call(error.counterexample)})
         return 1
     if args.json:
-        _print({"proved": True, "instructions": proof.instructions, "method": proof.method, "cases": proof.cases})
+        _print_json({"proved": True, "instructions": proof.instructions, "method": proof.method, "cases": proof.cases})
     else:
-        whom = f"{args.one} and {args.program} are" if args.program else f"{args.one} and its program are"
-        print(f"{whom} equal: {proof.instructions} instructions, {proof.cases} cases ({proof.method})")
+        print(_said(args, proof))
     return 0
 
 
-def _read(name: str) -> Policy | Program:
-    """A program where the file is one, else a policy (whose error says what is wrong)."""
-    from sysgate import api
-    from sysgate.errors import BpfError
+# A raw program has bytes of 0, which no policy may have.
+def _policy_or_program(name: str) -> Policy | Program:
+    import os
 
-    if name == "-" or name.startswith("@"):
-        return api.load(name)
-    try:
-        return _program(name)
-    except (BpfError, OSError):
-        return api.load(name)
+    from sysgate import api
+
+    if os.path.isfile(name):
+        with open(name, "rb") as file:
+            if b"\0" in file.read(_MOST):
+                return _program(name)
+    return api.load(name)
+
+
+_MOST = 1 << 16  # twice what a program can have
 
 
 def _program(name: str) -> Program:
+    import sys
+
     from sysgate import api
     from sysgate.errors import BpfError
 
     try:
-        with open(name, "rb") as file:
-            return api.Program.from_bytes(file.read(1 << 16))
+        if name == "-":
+            raw = sys.stdin.buffer.read(_MOST)
+        else:
+            with open(name, "rb") as file:
+                raw = file.read(_MOST)
+        return api.Program.from_bytes(raw)
     except OSError as error:
         raise BpfError(f"{name}: {error.strerror}") from None
     except BpfError as error:
         raise BpfError(f"{name}: {error}") from None
 
 
-def _print(told: dict[str, object]) -> None:
+def _said(args: Namespace, proof: Proof) -> str:
+    whom = f"{args.one} and {args.program or 'its program'}"
+    calls = f"every call on {', '.join(args.arch)}" if args.arch else "every call there can be"
+    how = f", {proof.cases} cases" if proof.cases else ""
+    return f"proved: {whom} answer {calls} alike ({proof.instructions} instructions{how})"
+
+
+def _print_json(told: dict[str, object]) -> None:
     import json
 
     print(json.dumps(told))
