@@ -3,8 +3,8 @@
     python bench/launch.py [ROUNDS]
 
 `library`: sysgate.run of /bin/true, policy compiled before, to subprocess.run of the same. `command`: `sysgate run -p`
-of /bin/true to `python3 -c pass`. Each round runs every candidate once, in random order, right after what it is compared
-with; a ratio is the median over the rounds.
+of /bin/true to `python3 -c pass`. Each round runs every candidate once, in random order, right after what it is
+compared with; a ratio is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def confined(policy: sysgate.Policy, explain: bool) -> Callable[[], object]:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    library, command = {"subprocess.run again": plain(ARGV)}, {}
+    library: dict[str, Callable[[], object]] = {"subprocess.run again": plain(ARGV)}
+    command: dict[str, Callable[[], object]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, text in (("deny-list", DENY_LIST), ("allow-list, execve by ticket", ALLOW_LIST)):
             policy = sysgate.Policy.parse(text)

@@ -109,9 +109,9 @@ def parser(name: str) -> tuple[ArgumentParser, ModuleType]:
 
 
 def _module(name: str) -> ModuleType:
-    from importlib import import_module
-
-    return import_module(f"sysgate.cli.{name}")
+    # Not by importlib: that alone loads two modules more.
+    __import__(f"sysgate.cli.{name}")
+    return sys.modules[f"sysgate.cli.{name}"]
 
 
 def _run_command(name: str, arguments: Sequence[str]) -> int:

@@ -27,6 +27,15 @@ _function: Callable[[int], None] | None = None
 _pool: list[native.Memory] = []
 
 
+def _memory(size: int) -> native.Memory:
+    if size <= _POOLED_BYTES:
+        try:
+            return _pool.pop()
+        except IndexError:  # empty, or another thread was faster
+            size = _POOLED_BYTES
+    return native.Memory(size)
+
+
 class Orders:
     """A list of steps under construction, then carried out once.
 
@@ -36,8 +45,7 @@ class Orders:
 
     def __init__(self, room: int) -> None:
         self._size = _TICKET_AT + _TICKET_BYTES + room
-        pooled = self._size <= _POOLED_BYTES
-        self._memory = _pool.pop() if pooled and _pool else native.Memory(max(self._size, _POOLED_BYTES))
+        self._memory = _memory(self._size)
         self._base = self._memory.address
         self._view = self._memory.view
         self._words: list[int] = []
