@@ -6,18 +6,17 @@ import ctypes
 import os
 import random
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tracefs import mounted
 
 from sysgate.errors import PolicyError
 from sysgate.facts import ftrace_events
 from sysgate.policy.ftrace import Filter
 
-TRACEFS = Path("/sys/kernel/tracing")
 FILTERS = 10_000
 ACCEPTED = 0.4
 COMPARE = ("==", "!=", "<", "<=", ">", ">=", "&")
@@ -28,12 +27,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 @pytest.fixture(scope="module")
 def events() -> Iterator[Path]:
     """The syscall events of a tracing instance of our own; the machine's own tracing is not touched."""
-    if os.geteuid() != 0:
-        pytest.skip("tracefs is for root")
-    mounted = not (TRACEFS / "instances").is_dir()
-    if mounted and subprocess.run(["mount", "-t", "tracefs", "nodev", TRACEFS], check=False).returncode:
-        pytest.skip("this kernel has no tracefs")
-    instance = TRACEFS / "instances" / f"sysgate-test-{os.getpid()}"
+    instance = mounted() / "instances" / f"sysgate-test-{os.getpid()}"
     try:
         instance.mkdir()
     except OSError as error:

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,19 @@ int main(int argc, char **argv) {
 
 
 @pytest.fixture(scope="module", params=["dynamic", "static"])
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("strict")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
+def program(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The program above, where an ordinary user can reach it."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler")
-    (folder / "p.c").write_text(PROGRAM)
-    options = ["-static"] if request.param == "static" else []
-    if subprocess.run([compiler, *options, "-w", "-o", folder / "p", folder / "p.c"], check=False).returncode:
-        pytest.skip(f"this compiler cannot link it {request.param}")
-    return folder / "p"
+    with tempfile.TemporaryDirectory(prefix="sysgate-strict-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "p.c").write_text(PROGRAM)
+        options = ["-static"] if request.param == "static" else []
+        if subprocess.run([compiler, *options, "-w", "-o", folder / "p", folder / "p.c"], check=False).returncode:
+            pytest.skip(f"this compiler cannot link it {request.param}")
+        yield folder / "p"
 
 
 @pytest.fixture
