@@ -38,6 +38,8 @@ class Policy(ast.Policy):
         """
         from sysgate.policy import include
 
+        if not isinstance(text, str) or not isinstance(name, str):
+            raise PolicyError(f"a policy is text, not {type(text).__name__}")
         return cls._of(include.parse(text, name, dialect))
 
     @classmethod
@@ -133,6 +135,8 @@ class Program(bpf_program.Program):
         """
         from sysgate.facts import arches
 
+        if not isinstance(raw, (bytes, bytearray, memoryview)):
+            raise BpfError(f"a program is bytes, not {type(raw).__name__}")
         made = bpf_program.from_bytes(raw, big_endian=big_endian)
         tested = (arch.name for audit in bpf_program.compared_arches(made.insns) for arch in arches.by_audit(audit))
         return cls(made.insns, made.big_endian, None, tuple(tested))
@@ -246,6 +250,8 @@ def _names(arch: Arch) -> tuple[str, ...] | None:
 
     if arch is None:
         return None
+    if not isinstance(arch, (str, list, tuple)):
+        raise CompileError(f"arch is a name, a list of names or None, not {type(arch).__name__}")
     found = []
     for name in (arch,) if isinstance(arch, str) else arch:
         known = arches.arch(name) if isinstance(name, str) else None
@@ -310,6 +316,8 @@ def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Cal
     words = [word & WORD for word in args] + [0] * (6 - len(args))
     if isinstance(call, int):
         nr = call & 0xFFFF_FFFF
+    elif not isinstance(call, str):
+        raise SysgateError(f"a call is a name or a number, not {type(call).__name__}")
     elif isinstance(arch, int):
         raise SysgateError("names of calls are known only for architectures with a name: give the number")
     else:

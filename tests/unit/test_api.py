@@ -1,0 +1,104 @@
+"""The public classes: what they accept, what they answer, and that bad input ends in an error of sysgate's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import sysgate
+from sysgate import BpfError, CompileError, Policy, PolicyError, Program, ProofError, SysgateError
+
+POLICY = Policy.parse("default: errno(EPERM)\nread: fd == 0\nwrite: fd in {1, 2}\n")
+BOTH = POLICY.compile(["x86_64", "i386"], optimize="fast")
+
+# (what is called, the error it raises, a word of its message)
+BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
+    (lambda: POLICY.compile("foo"), CompileError, "unknown architecture 'foo'"),
+    (lambda: POLICY.compile([]), CompileError, "no architecture"),
+    (lambda: POLICY.compile(5), CompileError, "not int"),
+    (lambda: POLICY.compile([5]), CompileError, "unknown architecture 5"),
+    (lambda: POLICY.compile(["x86_64", "s390x"]), CompileError, "big-endian"),
+    (lambda: POLICY.compile(optimize="best"), CompileError, "'best'"),
+    (lambda: POLICY.compile(profile={"raed": 1}), CompileError, "raed"),
+    (lambda: POLICY.decide("raed", arch="x86_64"), PolicyError, "raed"),
+    (lambda: POLICY.decide(None), SysgateError, "NoneType"),
+    (lambda: POLICY.decide("read", ("x",)), SysgateError, "integers"),
+    (lambda: POLICY.decide("read", range(7)), SysgateError, "six"),
+    (lambda: POLICY.decide("read", arch=1), SysgateError, "number"),
+    (lambda: Policy.parse(5), PolicyError, "text"),
+    (lambda: Policy.parse(b"read: 1"), PolicyError, "text"),
+    (lambda: Policy.parse("read: 1", dialect="x"), PolicyError, "dialect"),
+    (lambda: Policy.load("/nonexistent"), PolicyError, "/nonexistent"),
+    (lambda: Policy.load("@no_netwrok"), PolicyError, "no_netwrok"),
+    (lambda: Policy.load("a\0b"), PolicyError, "null byte"),
+    (lambda: Program.from_bytes(b""), BpfError, "at least one"),
+    (lambda: Program.from_bytes(b"123"), BpfError, "8-byte"),
+    (lambda: Program.from_bytes("12345678"), BpfError, "not str"),
+    (lambda: Program.from_bytes(None), BpfError, "NoneType"),
+    (lambda: POLICY.compile(["aarch64", "arm"]).decide("read"), BpfError, "aarch64, arm"),
+    (lambda: Program.from_bytes(b"\6\0\0\0\0\0\xff\x7f").to_policy(), BpfError, "architecture"),
+    (lambda: sysgate.prove(POLICY, Policy.parse("read: 1").compile()), ProofError, "says"),
+]
+
+
+@pytest.mark.parametrize(("act", "error", "said"), BAD)
+def test_bad_input_is_said_in_sysgates_own_words(act: Callable[[], object], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        act()
+
+
+# (call, arguments, architecture, action by the policy, action by the program for x86_64 and i386)
+CALLS = [
+    ("read", (), "x86_64", "allow", "allow"),  # missing arguments are 0
+    ("read", (1 << 64,), "x86_64", "allow", "allow"),  # arguments are modulo 2**64
+    ("write", (-(1 << 63) + 1,), "x86_64", "allow", "allow"),
+    ("sys_write", (2,), "x86_64", "allow", "allow"),
+    (1 - (1 << 32), (2,), "x86_64", "allow", "allow"),  # numbers are modulo 2**32
+    (-1, (), "x86_64", "errno", "errno"),
+    ("read", (0,), "i386", "allow", "allow"),
+    ("read", (0,), "aarch64", "allow", "kill_process"),  # a policy is for all; a program for what it was compiled for
+    ("read", (0,), "x32", "allow", "errno"),
+    (0, (0,), 0x1234_5678, "kill_process", "kill_process"),
+]
+
+
+@pytest.mark.parametrize(("call", "args", "arch", "policy", "program"), CALLS)
+def test_a_call_is_answered(call: str | int, args: tuple[int, ...], arch: str, policy: str, program: str) -> None:
+    assert POLICY.decide(call, args, arch=arch).action == policy
+    assert BOTH.decide(call, args, arch=arch).action == program
+
+
+def test_the_architecture_unsaid_is_the_only_one_there_is() -> None:
+    assert POLICY.compile("s390x", optimize="fast").decide("write", (1,)).action == "allow"
+
+
+def test_a_decision_names_its_rule() -> None:
+    refused = POLICY.decide("read", (3,), arch="x86_64")
+    assert (refused.rule.file, refused.rule.line, refused.rule.text) == ("<policy>", 2, "read: fd == 0")
+    assert BOTH.decide("mkdir", arch="x86_64").rule.text == "default: errno(EPERM)"
+    assert Policy.parse("read: 1").decide("mkdir", arch="x86_64").rule is None
+    assert Program.from_bytes(bytes(BOTH)).decide("read", arch="x86_64").rule is None
+
+
+def test_bytes_go_out_and_come_back_in_either_byte_order() -> None:
+    for arch in ("x86_64", "s390x"):
+        made = POLICY.compile(arch, optimize="fast")
+        again = Program.from_bytes(bytes(made))
+        assert (again.insns, again.big_endian) == (made.insns, made.big_endian)
+        assert len(bytes(made)) == 8 * len(made)
+        assert sysgate.prove(POLICY, again, arch)
+
+
+def test_policies_are_equal_when_their_rules_are() -> None:
+    spelled = Policy.parse("# another\nlet OUT = {1, 2}\ndefault: errno(1)\nread:   fd == 0\nwrite: fd in OUT\n", "b")
+    assert Policy.parse(str(POLICY)) == POLICY
+    assert Policy.parse(str(spelled)) == spelled
+    assert POLICY != Policy.parse("read: fd == 0\n")
+    assert POLICY & POLICY == Policy.parse(str(POLICY & POLICY))
+
+
+def test_a_program_goes_back_into_a_policy() -> None:
+    again = BOTH.to_policy()
+    assert sysgate.prove(again, BOTH, ["x86_64", "i386"])
+    assert sysgate.prove(BOTH, again.compile(["x86_64", "i386"]))
