@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self
 
-    from sysgate.life.status import ProcessState
-
     from sysgate.decision import Origin
     from sysgate.launch.process import Completed
+    from sysgate.life.status import ProcessState
     from sysgate.policy.ruleset import Gate
     from sysgate.proof import Proof
 

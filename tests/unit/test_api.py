@@ -94,8 +94,8 @@ def test_policies_are_equal_when_their_rules_are() -> None:
     spelled = Policy.parse("# another\nlet OUT = {1, 2}\ndefault: errno(1)\nread:   fd == 0\nwrite: fd in OUT\n", "b")
     assert Policy.parse(str(POLICY)) == POLICY
     assert Policy.parse(str(spelled)) == spelled
-    assert POLICY != Policy.parse("read: fd == 0\n")
-    assert POLICY & POLICY == Policy.parse(str(POLICY & POLICY))
+    assert Policy.parse("read: fd == 0\n") != POLICY
+    assert Policy.parse(str(POLICY & POLICY)) == POLICY & POLICY
 
 
 def test_a_program_goes_back_into_a_policy() -> None:
