@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 sysgate attach 4711 -p app.policy
+sysgate attach 4711 -p service.policy --when listen
 sysgate attach 4711 -e 'default: allow' -e 'execve, execveat: 0 else errno(EACCES)'
 """
 
@@ -19,6 +20,12 @@ sysgate attach 4711 -e 'default: allow' -e 'execve, execveat: 0 else errno(EACCE
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("pid", type=int, metavar="PID", help="the process; all its threads are confined")
     add_policy_arguments(parser)
+    parser.add_argument(
+        "--when",
+        metavar="CALL",
+        help="wait until it first makes this call (or one of several: accept,accept4), and put it behind the policy "
+        "there; each of its calls is slower meanwhile. Ctrl-C gives up and leaves it as it was",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -28,7 +35,7 @@ def run(args: Namespace) -> int:
         return 2
     from sysgate.life.attach import attach
 
-    done = attach(args.pid, policy_of(args))
+    done = attach(args.pid, policy_of(args), when=args.when)
     if args.json:
         import json
 

@@ -21,6 +21,8 @@ EXAMPLE = """
 sysgate run -p app.policy -- ./app --serve
 sysgate run -e 'default: allow' -e 'mkdir, mkdirat: 0 else errno(EACCES)' -- mkdir x
 sysgate run --complain -o app.policy -- ./app
+sysgate run -p wide.policy --then service.policy --when listen -- ./server
+sysgate run -e 'write: fd == 1' -e 'exit_group: 1' --when main -- ./program
 sysgate run --abi 2011 -- ./program-of-2011
 """
 
@@ -51,6 +53,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="seccomp's mode 1 instead of a policy: read, write, exit, sigreturn"
     )
+    parser.add_argument(
+        "--then", metavar="FILE", action="append", default=[], help="a narrower policy, in force from --when on"
+    )
+    parser.add_argument(
+        "--when",
+        metavar="CALL",
+        help="the moment for --then: when a process first makes this call (listen, or several: accept,accept4), or "
+        "main; without --then the -p policy itself waits for it",
+    )
     add_command(parser)
 
 
@@ -61,10 +72,11 @@ def quick(words: Sequence[str]) -> Namespace | None:
     """The arguments where they need no argparse; the names are those of `add_arguments`."""
     flags = {"--complain": "complain", "--json": "json", "--quiet": "quiet", "--no-explain": "no_explain"}
     flags["--strict"] = "strict"
-    made = read(words, flags=flags, values={"-o": "output", "--abi": "abi"}, lists=POLICY_LISTS)
+    made = read(words, flags=flags, values=_VALUES, lists={**POLICY_LISTS, "--then": "then"})
     return made if made is not None and made.abi in (None, *ABIS) else None
 
 
+_VALUES = {"-o": "output", "--abi": "abi", "--when": "when"}
 POLICY_LISTS = {"-p": "policies", "-e": "rules"}
 
 
@@ -106,6 +118,8 @@ def run(args: Namespace) -> int:
         return _USAGE
     if args.abi is not None or args.strict:
         return _without_policy(args, command)
+    if args.when is not None:
+        return _in_phases(args, command)
     from sysgate.errors import SysgateError
     from sysgate.launch import foreground, prepared
 
@@ -145,6 +159,25 @@ def _without_policy(args: Namespace, command: list[bytes]) -> int:
         return error.code
 
 
+def _in_phases(args: Namespace, command: list[bytes]) -> int:
+    from sysgate.launch.foreground import NoProgramError
+    from sysgate.life import phases
+
+    given = policy_of(args) if args.policies or args.rules else None
+    wide, then = (given, _all_of(args.then, ())) if args.then else (None, given)
+    assert then is not None
+    try:
+        ended, met = phases.run(command, wide, then, args.when)
+    except NoProgramError as error:
+        say(f"sysgate: {error}")
+        return error.code
+    if not met and not args.quiet:
+        say(f"sysgate: {args.when} was never reached: the policy for it was not in force")
+    elif ended.code == _KILLED_BY_SIGSYS and not args.quiet:
+        say("sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap")
+    return ended.code
+
+
 def program(args: Namespace) -> list[bytes]:
     """The words of the command to run, the -- before it dropped."""
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
@@ -153,13 +186,17 @@ def program(args: Namespace) -> list[bytes]:
 
 def policy_of(args: Namespace) -> Policy:
     """What -p and -e say together. Raises PolicyError."""
+    return _all_of(args.policies, args.rules)
+
+
+def _all_of(policies: Sequence[str], rules: Sequence[str]) -> Policy:
     from sysgate.policy import include
 
-    if len(args.policies) < 2:
-        return include.with_rules(args.policies[0] if args.policies else None, args.rules)
+    if len(policies) < 2:
+        return include.with_rules(policies[0] if policies else None, rules)
     from sysgate.policy.both import both
 
-    first, *others = [include.with_rules(path, args.rules) for path in args.policies]
+    first, *others = [include.with_rules(path, rules) for path in policies]
     for other in others:
         first = both(first, other)
     return first
@@ -178,7 +215,11 @@ def _misuse(args: Namespace, command: list[bytes]) -> str:
         return "which program? Put it at the end: sysgate run -p FILE -- PROGRAM"
     if args.abi is not None or args.strict:
         return _misuse_without_policy(args)
-    if not (args.policies or args.rules or args.complain):
+    if bool(args.then) and args.when is None:
+        return "--then needs --when: a call, or main"
+    if args.when is not None and (args.complain or args.output is not None):
+        return "--when and --complain do not go together"
+    if not (args.policies or args.rules or args.complain or args.then):
         return "what is allowed? Give a policy: -p FILE, -p @NAME, or -e RULE"
     if args.output is not None and not args.complain:
         return "-o goes with --complain"
@@ -190,7 +231,14 @@ def _misuse(args: Namespace, command: list[bytes]) -> str:
 def _misuse_without_policy(args: Namespace) -> str:
     if args.abi not in (None, *ABIS):
         return f"--abi takes {', '.join(ABIS)}"
-    if args.policies or args.rules or args.complain or args.output is not None or (args.abi and args.strict):
+    if (
+        args.policies
+        or args.rules
+        or args.then
+        or args.complain
+        or args.output is not None
+        or (args.abi and args.strict)
+    ):
         return "--abi and --strict stand alone: the program's filters, or mode 1, are all there is"
     return ""
 

@@ -48,6 +48,11 @@ class Child:
         self.pid, self.listener, self.held = pid, listener, channel is not None
         self._channel, self._orders = channel, orders
 
+    @property
+    def ticket(self) -> tuple[int, int, int]:
+        """The words with which a held child's ticketed calls pass, in args[3], args[4] and args[5]: a secret."""
+        return self._orders.ticket()
+
     def go(self) -> None:
         """Let a held child execute its program. Raises NotStartedError; then nothing is left of it."""
         assert self._channel is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sysgate.kernel.abilities import Abilities
     from sysgate.launch.prepared import Prepared
-    from sysgate.launch.watched import Told
+    from sysgate.launch.watched import Held, Told
     from sysgate.supervise.denial import Denial
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as the shell, env(1) and timeout(1) have it
@@ -43,16 +43,23 @@ class Ended(Value):
 
 
 def run(
-    argv: Sequence[bytes], ready: Prepared, form: str, *, told: Told | None = None, abilities: Abilities | None = None
+    argv: Sequence[bytes],
+    ready: Prepared,
+    form: str,
+    *,
+    told: Told | None = None,
+    abilities: Abilities | None = None,
+    held: Held | None = None,
 ) -> Ended:
     """Run a program behind a policy as if it were this process, and wait for it.
 
-    Environment, descriptors, working directory, signals and terminal are its own. form: as launch.watched.begin.
+    Environment, descriptors, working directory, signals and terminal are its own. form, held: as launch.watched.begin.
     Raises NoProgramError, KernelError, CompileError.
     """
     import _signal as signal  # type: ignore[import-not-found] # as in launch.job
 
     from sysgate.launch.job import Job
+    from sysgate.launch.note import Note
     from sysgate.launch.watched import begin
 
     _occupy_streams()
@@ -65,16 +72,20 @@ def run(
     job = Job()
     plan = Plan(tuple(argv), search.candidates(argv[0]), environment, blocked=job.blocked, ignored=ignored)
     try:
-        watched = begin(plan, ready, form, abilities=abilities, told=told)
+        watched = begin(plan, ready, form, abilities=abilities, told=told, held=held)
     except NotStartedError as error:
         raise _told(error, plan) from None
     job.started(watched.child.pid)
     gc.freeze()
     gc.enable()
-    if watched.watcher is None:
-        job.wait()
-        return Ended(job.code, (), watched.note, "")
-    watched.serve(job.fd, job.ended)
+    note = Note(watched.child.pid, ready.policy, watched.form, "sysgate run")
+    try:
+        if watched.watcher is None:
+            job.wait()
+            return Ended(job.code, (), watched.note, "")
+        watched.serve(job.fd, job.ended)
+    finally:
+        note.take_back()
     return Ended(job.code, watched.denials, watched.note, watched.watcher.trouble)
 
 

@@ -124,6 +124,11 @@ class Orders:
             at = offset + 8 * index
             view[at : at + 4] = words[place % 6]
 
+    def ticket(self) -> tuple[int, int, int]:
+        """The secret words, 64 bits each, as they stand in args[3], args[4] and args[5]; until `wipe`."""
+        first, second, third = struct.unpack_from("=3Q", self._view, _TICKET_AT)
+        return first, second, third
+
     def carry_out(self, clone_flags: int, *, drop_handlers: bool) -> int:
         """Make the calls in a child made by clone(2) with these flags; its pid, or -errno.
 

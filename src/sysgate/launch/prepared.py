@@ -34,19 +34,20 @@ class Loadable(Value):
 class Prepared:
     """A policy's gate and what is loaded of it, each form compiled and proved when first asked for.
 
+    also: numbers of further calls that pass by ticket. policy: where the gate comes from, if that is to be told.
     Raises PolicyError at once where an action has nobody to answer it.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, also: frozenset[int] = frozenset(), policy: Policy | None = None) -> None:
         _refuse_unanswered(gate)
-        self.gate = gate
+        self.gate, self.policy, self._also = gate, policy, also
         self._made: dict[str, Loadable] = {}
 
     def loadable(self, form: str) -> Loadable:
         """The filter in one of the forms above. Raises CompileError, and ProofError should the compiler be wrong."""
         made = self._made.get(form)
         if made is None:
-            made = self._made[form] = _compile(self.gate, form)
+            made = self._made[form] = _compile(self.gate, form, self._also)
         return made
 
     def can_answer(self, kind: str) -> bool:
@@ -65,17 +66,17 @@ def prepare(policy: Policy) -> Prepared:
             return made
     from sysgate.policy import resolve
 
-    made = Prepared(resolve.gate([resolve.resolve(policy, arch) for arch in resolve.arches(policy)]))
+    made = Prepared(resolve.gate([resolve.resolve(policy, arch) for arch in resolve.arches(policy)]), policy=policy)
     _recent.insert(0, (policy, made))
     del _recent[_KEPT:]
     return made
 
 
-def _compile(gate: Gate, form: str) -> Loadable:
+def _compile(gate: Gate, form: str, also: frozenset[int]) -> Loadable:
     from sysgate.compiler import compile
     from sysgate.proof import prove
 
-    passes = native_audit(), plan.TICKETED_IN_PLACE if form == IN_PLACE else plan.TICKETED
+    passes = native_audit(), also | (plan.TICKETED_IN_PLACE if form == IN_PLACE else plan.TICKETED)
     if form == EXPLAINED:
         from sysgate.supervise import leaf
 

@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from sysgate.supervise.witness import Witness
 
     Told = Callable[[Denial], None]
+    Held = Callable[[Child], None]
 
 
 class Watched:
     """A started program and who watches it.
 
     child: nobody has waited for it. watcher: Keeper, Witness, or None where nobody explains. note: in one line what
-    the circumstances did not allow, "" if nothing.
+    the circumstances did not allow, "" if nothing. form: what was loaded, as launch.prepared names it.
     """
 
-    def __init__(self, child: Child, watcher: Keeper | Witness | None, note: str = "") -> None:
-        self.child, self.watcher, self.note = child, watcher, note
+    def __init__(
+        self, child: Child, watcher: Keeper | Witness | None, note: str = "", form: str = forms.NATIVE
+    ) -> None:
+        self.child, self.watcher, self.note, self.form = child, watcher, note, form
 
     @property
     def denials(self) -> tuple[Denial, ...]:
@@ -51,15 +54,26 @@ class Watched:
 
 
 def begin(
-    plan: Plan, prepared: Prepared, form: str, *, abilities: Abilities | None = None, told: Told | None = None
+    plan: Plan,
+    prepared: Prepared,
+    form: str,
+    *,
+    abilities: Abilities | None = None,
+    told: Told | None = None,
+    held: Held | None = None,
 ) -> Watched:
     """Start plan's program behind a policy.
 
     form: NATIVE (nobody watches), EXPLAINED or OBSERVED, of launch.prepared. told: is called with each new denial.
-    abilities: None tries, and falls back on what the kernel refuses. Raises as `child.start`.
+    abilities: None tries, and falls back on what the kernel refuses. held: is called with the child before it executes
+    the program, which it does not if that raises; only with NATIVE. Raises as `child.start`, and as held.
     """
     if form == forms.NATIVE:
-        return Watched(start(plan, prepared.loadable(form)), None)
+        child = start(plan, prepared.loadable(form), hold=held is not None)
+        if held is not None:
+            _go_after(child, held)
+        return Watched(child, None)
+    assert held is None
     from sysgate.supervise import shield
 
     shield.up()
@@ -73,6 +87,15 @@ def begin(
     if made.watcher is None:
         shield.down()
     return made
+
+
+def _go_after(child: Child, held: Held) -> None:
+    try:
+        held(child)
+    except BaseException:
+        child.kill()
+        raise
+    child.go()
 
 
 def _listening(
@@ -93,7 +116,8 @@ def _listening(
                 raise
         else:
             assert child.listener is not None
-            return Watched(child, Keeper(child.listener, prepared.gate, complain=observed, told=told))
+            keeper = Keeper(child.listener, prepared.gate, complain=observed, told=told)
+            return Watched(child, keeper, form=form)
     if observed:
         raise KernelError(
             errno.EBUSY,

@@ -47,8 +47,11 @@ class _OtherThreadError(KernelError):
     """This thread will not do; another may."""
 
 
-def attach(pid: int, policy: Policy) -> Attached:
+def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
     """Put a running process and all its threads behind a policy, from now on and for all that it starts.
+
+    when: not now, but when it first makes this call (`listen`, or one of several: `accept,accept4`); waits for that,
+    tracing it in this very process. KeyboardInterrupt gives up, and leaves it as it was.
 
     Processes it has started already are not touched. Refusals are the kernel's own, and not explained. Raises
     PolicyError or CompileError for the policy, and KernelError where it cannot be done; the process is then as it was
@@ -56,7 +59,13 @@ def attach(pid: int, policy: Policy) -> Attached:
     """
     made = attachable(policy)
     target = attach_target.examine(pid, made.audits)
-    stopped = _by_one_thread(target, made)
+    if when is None:
+        stopped = _by_one_thread(target, made)
+    else:
+        from sysgate.life import armed
+
+        stopped = 0
+        armed.when(target, made, when)
     return verified(target, stopped)
 
 
@@ -150,7 +159,7 @@ def _confine(target: Target, tid: int, made: Attachable, flags: int) -> int:
     began = time.perf_counter_ns()
     _stop(tid)
     try:
-        held = Held(tid, target.regions, filters=_filters(target, tid))
+        held = Held(tid, target.regions, filters=programs_of(target.pid, tid) if target.filtered else None)
     except BaseException:
         ptrace.detach(tid)
         raise
@@ -188,10 +197,11 @@ def _stop(tid: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _filters(target: Target, tid: int) -> tuple[Program, ...] | None:
-    """The programs that a stopped thread stands behind: a filter may kill on seccomp(2)."""
-    if not target.filtered:
-        return None
+def programs_of(pid: int, tid: int) -> tuple[Program, ...]:
+    """The programs that a stopped thread stands behind: one may kill for a call of seccomp(2).
+
+    Raises KernelError where they may not be seen.
+    """
     from sysgate.bpf import program as bpf_program
 
     found: list[Program] = []
@@ -201,7 +211,7 @@ def _filters(target: Target, tid: int) -> tuple[Program, ...] | None:
     except KernelError as error:
         raise KernelError(
             error.errno or 0,
-            f"process {target.pid} stands behind filters already, and whether they let it call seccomp(2), or kill it "
+            f"process {pid} stands behind filters already, and whether they let it call seccomp(2), or kill it "
             "for that, only root may see: attach as root, from a process without filters",
         ) from None
     return tuple(found)

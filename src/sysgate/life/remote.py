@@ -100,7 +100,7 @@ class Held:
         filters: Sequence[Program] | None = None,
     ) -> None:
         self.tid = tid
-        self.saved = ptrace.registers(tid)
+        self.saved = ptrace.registers(tid) if at_entry else undisturbed(tid)
         self._mask = ptrace.blocked_signals(tid)
         self._regions = regions
         self._filters = filters
@@ -261,6 +261,32 @@ class Held:
                 return
             # SIGSTOP cannot be blocked; a process stopped by it is so again when it is let go.
             signal = 0 if ptrace.event(status) else os.WSTOPSIG(status)
+
+
+# Calls that end with EINTR when their thread is stopped for a tracer, though no signal comes: signal(7), "Interruption
+# of system calls and library functions by stop signals". Number → which argument is the time they wait at most, and
+# the value that says without end; such a call can be made anew and nobody is the wiser. One with an end would wait
+# longer than it should, so it keeps the EINTR that SIGSTOP and SIGCONT give it too.
+_WITHOUT_END: Mapping[str, Mapping[int, tuple[int, int]]] = {
+    # epoll_wait, epoll_pwait, epoll_pwait2, semtimedop, rt_sigtimedwait
+    "x86_64": {232: (3, 0xFFFF_FFFF), 281: (3, 0xFFFF_FFFF), 441: (3, 0), 220: (3, 0), 128: (2, 0)},
+    "i386": {256: (3, 0xFFFF_FFFF), 319: (3, 0xFFFF_FFFF), 441: (3, 0), 177: (2, 0)},
+}
+_EINTR, _ERESTARTNOHAND = -4 & 0xFFFF_FFFF, -514 & WORD
+
+
+def undisturbed(tid: int) -> list[int]:
+    """The registers of a thread at an EVENT_STOP, with which the stop leaves no trace in a call that it interrupted."""
+    registers = ptrace.registers(tid)
+    if registers[ptrace.RAX] & 0xFFFF_FFFF != _EINTR or registers[ptrace.ORIG_RAX] >> 63:
+        return registers
+    abi = abi_of(registers)
+    known = _WITHOUT_END[abi.name].get(registers[ptrace.ORIG_RAX])
+    if known is not None and registers[abi.words[known[0]]] & 0xFFFF_FFFF == known[1]:
+        # The kernel makes it anew, unless a handler is to run first: then the EINTR was due.
+        registers[ptrace.RAX] = _ERESTARTNOHAND
+        ptrace.set_registers(tid, registers)
+    return registers
 
 
 def to_event_stop(tid: int, resume: Callable[[int, int], None]) -> None:

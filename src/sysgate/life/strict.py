@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 _OPTIONS = ptrace.O_TRACEEXEC | ptrace.O_TRACESYSGOOD | ptrace.O_EXITKILL
 _PR_SET_SECCOMP, _STRICT = 22, 1
 _INSTRUCTION = 2  # bytes of `syscall` and of `int 0x80`
-_DEBUG_ADDRESS, _DEBUG_CONTROL = 848, 904  # offsets of u_debugreg[0] and [7] in struct user, x86-64
-_EXECUTION_ENABLED = 1  # in DR7: stop where the address in DR0 is executed, this thread only
+DEBUG_ADDRESS, DEBUG_CONTROL = 848, 904  # offsets of u_debugreg[0] and [7] in struct user, x86-64
+EXECUTION_ENABLED = 1  # in DR7: stop where the address in DR0 is executed, this thread only
 
 # What glibc and musl call between a program's entry point and main; and what ld.so calls before that.
-_BEFORE_MAIN = (
+BEFORE_MAIN = (
     *("brk", "arch_prctl", "set_thread_area", "set_tid_address", "set_robust_list", "rseq", "prlimit64", "ugetrlimit"),
     *("readlink", "readlinkat", "getrandom", "mprotect", "uname"),
 )
-_IN_LOADER = (
-    *_BEFORE_MAIN,
+IN_LOADER = (
+    *BEFORE_MAIN,
     *("open", "openat", "read", "pread64", "close", "fstat", "fstat64", "newfstatat", "statx", "access", "faccessat"),
     *("mmap", "mmap2", "munmap"),
 )
@@ -128,11 +128,11 @@ class _Start:
         self._abi = abi_of(ptrace.registers(pid))
         auxv = procfs.auxv(pid)
         loaded = bool(auxv.get(procfs.AT_BASE))
-        self._passes = self._numbers(_IN_LOADER if loaded else _BEFORE_MAIN)
+        self._passes = self._numbers(IN_LOADER if loaded else BEFORE_MAIN)
         self._in_loader = loaded
         if loaded:
-            ptrace.poke_user(pid, _DEBUG_ADDRESS, auxv[procfs.AT_ENTRY])
-            ptrace.poke_user(pid, _DEBUG_CONTROL, _EXECUTION_ENABLED)
+            ptrace.poke_user(pid, DEBUG_ADDRESS, auxv[procfs.AT_ENTRY])
+            ptrace.poke_user(pid, DEBUG_CONTROL, EXECUTION_ENABLED)
 
     def _numbers(self, names: Sequence[str]) -> frozenset[int]:
         found = (calls.number(self._abi.name, name) for name in names)
@@ -161,8 +161,8 @@ class _Start:
 
     def _at_entry(self) -> None:
         self._in_loader = False
-        self._passes = self._numbers(_BEFORE_MAIN)
-        ptrace.poke_user(self._pid, _DEBUG_CONTROL, 0)
+        self._passes = self._numbers(BEFORE_MAIN)
+        ptrace.poke_user(self._pid, DEBUG_CONTROL, 0)
 
     def _seal(self, stop: SyscallStop) -> None:
         """Enter mode 1 in place of the call at hand, and have that made again."""

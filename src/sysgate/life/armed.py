@@ -1,0 +1,146 @@
+"""A policy that waits for its moment: in a process that runs already, or in one about to start."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from contextlib import suppress
+
+from sysgate.errors import KernelError, PolicyError
+from sysgate.kernel import procfs, ptrace
+from sysgate.life import attach_target
+from sysgate.life.arming import OPTIONS, Thread, Tracer
+from sysgate.life.moment import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sysgate.launch.child import Child
+    from sysgate.life.attach_program import Attachable
+    from sysgate.life.attach_target import Target
+
+_READY, _CONFINED, _FAILED = b"ready", b"confined", b"failed"
+
+
+def when(target: Target, made: Attachable, name: str) -> None:
+    """Wait until a running process makes a call, and put it behind the policy there. In this very process.
+
+    name: as life.moment.moment. Interrupted (KeyboardInterrupt) it lets the process go as it was. Raises KernelError.
+    """
+    met = moment(name, made.audits)
+    if met.main:
+        raise PolicyError("--when main is for a program that is being started: sysgate run --then POLICY --when main")
+    confined: list[int] = []
+    tracer = Tracer({}, made, met, ticket=None, told=confined.append, fatal=False)
+    try:
+        _seize_all(target, tracer)
+        while tracer.threads and target.pid not in confined:
+            tracer.step()
+        tracer.let_go()
+        tracer.serve()
+    except KeyboardInterrupt:
+        tracer.let_go()
+        tracer.serve()
+        raise
+    if target.pid not in confined:
+        raise KernelError(errno.ESRCH, f"process {target.pid} ended before it made a call of {name}")
+
+
+def _seize_all(target: Target, tracer: Tracer) -> None:
+    # A thread that a traced one starts is traced from its birth; one that was being started meanwhile is not.
+    asked: set[int] = set()
+    while missing := [thread for thread in attach_target.living(target.pid) if thread.pid not in asked]:
+        for thread in missing:
+            tid = thread.pid
+            asked.add(tid)
+            try:
+                ptrace.seize(tid, OPTIONS)
+            except KernelError as error:
+                found = procfs.status(target.pid, tid)
+                if error.errno == errno.ESRCH or found is None or found.dead or found.tracer == os.getpid():
+                    continue
+                tracer.let_go()
+                tracer.serve()
+                raise attach_target.not_ours(target.pid) from None
+            tracer.threads[tid] = Thread(tid, target.pid)
+            ptrace.interrupt(tid)
+
+
+# ---- a program about to start
+
+
+class Armed:
+    """A tracer, in a process of its own, that waits for the moment of a program that is started now.
+
+    Use as launch's `held`: called with the held child it begins to trace, then the program may start. If the tracer is
+    killed the program is too. Afterwards `outcome` says what became of it.
+    """
+
+    def __init__(self, made: Attachable, name: str) -> None:
+        self._made, self._moment = made, moment(name, made.audits)
+        self._reports = -1
+
+    def __call__(self, child: Child) -> None:
+        """Raises KernelError where tracing is refused; the program must not start then."""
+        self._reports, writes = os.pipe()
+        tracer = os.fork()
+        if tracer == 0:
+            self._trace(child, writes)
+        os.close(writes)
+        said = os.read(self._reports, 4096)
+        if said != _READY:
+            raise _failure(said or b"%d\nthe tracer ended" % errno.EIO)
+
+    def outcome(self) -> bool:
+        """Once the program has ended: whether a process of it met its moment.
+
+        Raises KernelError where one could not be put behind the policy, and was ended.
+        """
+        said = b""
+        # Descendants may be waited for still.
+        os.set_blocking(self._reports, False)
+        with suppress(BlockingIOError):
+            while chunk := os.read(self._reports, 4096):
+                said += chunk
+        head, found, failed = said.partition(_FAILED)
+        if found:
+            raise _failure(failed)
+        return _CONFINED in head
+
+    def _trace(self, child: Child, writes: int) -> None:
+        # Does not return.
+        try:
+            os.setsid()  # what a terminal sends to the program is not for its tracer
+            signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {32, 33})
+            os.dup2(writes, 0)
+            os.closerange(1, 1 << 16)
+            try:
+                ptrace.seize(child.pid, OPTIONS | ptrace.O_EXITKILL)
+            except KernelError:
+                error = attach_target.not_ours(child.pid)
+                os.write(0, b"%d\n" % (error.errno or 0) + error.message.encode("utf-8", "surrogateescape"))
+                return
+            threads = {child.pid: Thread(child.pid, child.pid)}
+            ticket = child.ticket
+
+            def told(pid: int) -> None:
+                os.write(0, _CONFINED)
+
+            tracer = Tracer(threads, self._made, self._moment, ticket=ticket, told=told, fatal=True)
+            os.write(0, _READY)
+            tracer.serve()
+        except KernelError as error:
+            _tell_failure(error.errno or 0, error.message)
+        except Exception as error:
+            _tell_failure(errno.EIO, f"the tracer failed, and the program was ended: {error!r}")
+        finally:
+            os._exit(0)
+
+
+def _tell_failure(number: int, text: str) -> None:
+    os.write(0, _FAILED + b"%d\n" % number + text.encode("utf-8", "surrogateescape"))
+
+
+def _failure(said: bytes) -> KernelError:
+    number, _, text = said.partition(b"\n")
+    return KernelError(int(number), text.decode("utf-8", "surrogateescape"))
