@@ -163,6 +163,8 @@ class Keeper:
         verdict = judge.verdict(audit, nr, ip, args)
         try:
             full = recorder.ledger.full
+            if full and self._complain:
+                self.trouble = self.trouble or "too many different calls were made: some rules will be too narrow"
             places = () if full else recorder.places(verdict.call)
             strings = recorder.strings(places, tid, args)
             found = recorder.entry(verdict, tid, strings, lambda: notify.waits(self._listener, cookie))
@@ -227,7 +229,7 @@ class Keeper:
             from sysgate.supervise.record import Recorder
 
             self._judge = Judge(self._gate() if callable(self._gate) else self._gate)
-            self._recorder = Recorder(self._judge)
+            self._recorder = Recorder(self._judge, observing=self._complain)
         return self._judge, self._recorder
 
     def _look_after(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sysgate.decode import escaped, shown
 from sysgate.facts.prototypes import prototype
 from sysgate.kernel import memory, procfs
+from sysgate.supervise import narrow
 from sysgate.supervise.denial import Denial
 from sysgate.supervise.ledger import Ledger
 from sysgate.supervise.startup import in_startup
@@ -29,10 +30,14 @@ Places = tuple[tuple[int, int], ...]
 
 
 class Recorder:
-    """Keeps the ledger of one run."""
+    """Keeps the ledger of one run.
 
-    def __init__(self, judge: Judge) -> None:
+    observing: for rules to be written of it, so calls for which the same rule would be written are one.
+    """
+
+    def __init__(self, judge: Judge, *, observing: bool = False) -> None:
         self.ledger = Ledger()
+        self._observing = observing
         self._judge = judge
         self._reader = memory.Reader()
         self._places: dict[tuple[str | int, int], Places] = {}
@@ -47,7 +52,9 @@ class Recorder:
         return tuple(found)
 
     def places(self, call: Call) -> Places:
-        """Where a call has strings: (place in the argument list, register)."""
+        """Where a call has strings that count: (place in the argument list, register)."""
+        if self._observing:
+            return ()
         key = call.arch, call.nr
         if key not in self._places:
             if len(self._places) >= _KEPT:  # a program can make calls of four milliard numbers
@@ -82,6 +89,9 @@ class Recorder:
     def _same(self, verdict: Verdict, strings: Strings) -> Hashable:
         # Pointers to strings differ without meaning anything where what they point at is the same.
         call = verdict.call
+        made = narrow.box(call) if self._observing and isinstance(call.arch, str) else None
+        if made:
+            return call.arch, made, verdict.action, verdict.origin
         words = tuple(call.args[index] & bits for index, bits in self.telling(verdict).items())
         return call.arch, call.nr, words, strings, verdict.action, verdict.origin
 
