@@ -32,6 +32,8 @@ LOOKS_WRONG = [
     ("restart_syscall: 1", "missing-restart", "rt_sigreturn"),
     ("bpf: 1", "risky", "bpf"),
     ("sys_vm: 1", "gone", "sys_vm"),
+    ("fcntl: arg != 5", "dropped-half", "32 bits of arg"),
+    ("readv: vlen in {1, 2}", "dropped-half", "vlen"),
 ]
 
 LOOKS_RIGHT = [
@@ -48,6 +50,8 @@ LOOKS_RIGHT = [
     ("restart_syscall, rt_sigreturn: 1", "missing-restart"),
     ("read: 1", "risky"),
     ("read: 1", "gone"),
+    ("fcntl: (arg & 0xffffffff) != 5", "dropped-half"),
+    ("fcntl: fd != 5", "dropped-half"),
 ]
 
 

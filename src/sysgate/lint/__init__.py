@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sysgate.lint import (
     constant_tests,
+    dropped_half,
     gone,
     memory_flags,
     missing_restart,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Finding", "Subject", "warnings"]
 
-CHECKS = (constant_tests, wide_masks, unreachable, memory_flags, twins, missing_restart, risky, gone)
+CHECKS = (constant_tests, wide_masks, dropped_half, unreachable, memory_flags, twins, missing_restart, risky, gone)
 
 
 def warnings(policy: Policy, rulesets: Sequence[Ruleset]) -> tuple[Finding, ...]:
