@@ -7,6 +7,7 @@ from sysgate.call import WORD, Call
 from sysgate.decision import Decision
 from sysgate.errors import BpfError, CompileError, PolicyError, SysgateError
 from sysgate.policy import ast
+from sysgate.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +226,8 @@ def status(pid: int) -> ProcessState:
     """How a process is filtered: mode, number of filters, and the policy in force as far as it can be known."""
     from sysgate.life.status import status as look
 
-    return look(pid)
+    state = look(pid)
+    return state if state.policy is None else replace(state, policy=Policy._of(state.policy))
 
 
 def prove(policy: Policy | Program, program: Program, arch: Arch = None) -> Proof:

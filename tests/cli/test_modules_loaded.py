@@ -57,7 +57,8 @@ ROOMS |= {"ready", "supervise", "value"}
 OF_A_ROOM = {
     "cli": {"main", "quick", "run"},
     "launch": {
-        *("channel", "child", "failure", "foreground", "job", "orders", "plan", "prepared", "search", "watched"),
+        *("channel", "child", "failure", "foreground", "job", "note"),
+        *("orders", "plan", "prepared", "search", "watched"),
     },
     "supervise": {"keeper", "leaf", "shield"},
     "kernel": {"dumpable", "libc", "native", "notify", "process", "procfs", "signalfd", "task"},

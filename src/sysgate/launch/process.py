@@ -11,6 +11,7 @@ from contextlib import suppress
 from sysgate.errors import SysgateError
 from sysgate.launch import failure, prepared, search
 from sysgate.launch.child import NotStartedError
+from sysgate.launch.note import Note
 from sysgate.launch.plan import Plan
 from sysgate.launch.watched import begin
 
@@ -111,6 +112,7 @@ class _Launch:
     def __init__(self, ready: Prepared, form: str, abilities: Abilities | None) -> None:
         self._ready, self._form, self._abilities = ready, form, abilities
         self._watched: Watched | None = None
+        self._note: Note | None = None
         self._event = -1
         self._served = allocate_lock()
 
@@ -119,8 +121,9 @@ class _Launch:
         return self._watched.denials if self._watched else ()
 
     def start(self, plan: Plan) -> int:
-        self._watched = begin(plan, self._ready, self._form, abilities=self._abilities)
-        return self._watched.child.pid
+        watched = self._watched = begin(plan, self._ready, self._form, abilities=self._abilities)
+        self._note = Note(watched.child.pid, self._ready.policy, watched.form, "sysgate.run")
+        return watched.child.pid
 
     def attend(self, process: _Process, *, busy: bool) -> None:
         """Answer until the process has ended; in a thread where this one is busy: pipes to serve, a time to keep."""
@@ -142,6 +145,8 @@ class _Launch:
             self._served.acquire()
             os.close(self._event)
             self._event = -1
+        if self._note is not None:
+            self._note.take_back()
 
     def _serve(self, watched: Watched) -> None:
         try:
