@@ -132,6 +132,12 @@ def wait(tid: int) -> int:
     return os.waitpid(tid, _WALL)[1]
 
 
+def poll(tid: int) -> int | None:
+    """As `wait`, but at once: None where it goes on."""
+    found, status = os.waitpid(tid, _WALL | os.WNOHANG)
+    return status if found else None
+
+
 def wait_any() -> tuple[int, int]:
     """(thread, status) of the next stop or end among all that this process traces or begot."""
     return os.waitpid(-1, _WALL)

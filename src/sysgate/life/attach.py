@@ -1,20 +1,18 @@
 """Putting a running process behind a policy: all its threads, from now on, with as little of it noticed as can be.
 
-One thread is stopped and made to call seccomp(2); the kernel brings the others along while they run (TSYNC). A process
-of its own does the tracing: in the caller, any waitpid could steal the stops; and when it ends, for whatever reason,
-the kernel lets a thread go that never stopped.
+One thread is stopped and made to call seccomp(2); the kernel brings the others along while they run (TSYNC).
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import errno
 import os
-import signal
 import time
 
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs, ptrace, seccomp
-from sysgate.life import attach_target
+from sysgate.life import attach_target, registry
 from sysgate.life.attach_program import attachable
 from sysgate.life.remote import X86_64, Held, to_event_stop
 from sysgate.value import Value
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from sysgate.life.remote import Abi, Place
     from sysgate.policy.ast import Policy
 
+FORM = "attached"  # in the registry
 _PATIENCE = 0.5  # seconds for a thread to stop
 _SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
 
@@ -60,13 +59,15 @@ def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
     made = attachable(policy)
     target = attach_target.examine(pid, made.audits)
     if when is None:
-        stopped = _by_one_thread(target, made)
+        stopped = _by_one_thread(target, made, _noted_programs(target))
     else:
         from sysgate.life import armed
 
         stopped = 0
         armed.when(target, made, when)
-    return verified(target, stopped)
+    done = verified(target, stopped)
+    registry.record(pid, policy, form=FORM, how="attach" if when is None else f"attach --when {when}")
+    return done
 
 
 def verified(target: Target, stopped: int) -> Attached:
@@ -85,31 +86,63 @@ def verified(target: Target, stopped: int) -> Attached:
     return Attached(len(threads), threads[0].filters, stopped)
 
 
-def _by_one_thread(target: Target, made: Attachable) -> int:
+def _by_one_thread(target: Target, made: Attachable, filters: tuple[Program, ...] | None) -> int:
     flags = seccomp.FLAGS["tsync"]
     if seccomp.knows_flag("tsync_esrch"):
         flags |= seccomp.FLAGS["tsync_esrch"]
     refusal: KernelError | None = None
     for tid in target.candidates:
         try:
-            return int(apart(lambda tid=tid: str(_confine(target, tid, made, flags))))  # type: ignore[misc]
+            return apart(lambda tid=tid: _confine(target, tid, made, flags, filters))  # type: ignore[misc]
         except _OtherThreadError as error:
             refusal = error
     assert refusal is not None
     raise KernelError(refusal.errno or 0, refusal.message)
 
 
-# ---- the tracer's process
+# ---- the tracer
+
+
+def apart(work: Callable[[], int]) -> int:
+    """What work returns, done by a tracer of its own: when that ends the kernel releases what it still traces.
+
+    A thread, which is the quicker; a process where this one has other threads, for each could wait for any child and
+    so steal the stops. No signal disturbs it.
+    """
+    everything = set(range(1, 65)) - {32, 33}  # those two are the C library's
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    try:
+        return _in_thread(work) if len(os.listdir("/proc/self/task")) == 1 else _in_process(work)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_thread(work: Callable[[], int]) -> int:
+    from _thread import allocate_lock, start_new_thread
+
+    results: list[int | BaseException] = []
+    done = allocate_lock()
+    done.acquire()
+
+    def body() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            results.append(error)
+        finally:
+            done.release()
+
+    start_new_thread(body, ())
+    done.acquire()
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
 
 
 _DONE, _OTHER, _FAILED = "done", "other", "failed"
 
 
-def apart(work: Callable[[], str]) -> str:
-    """What work returns in a process of its own, which traces; no signal but SIGKILL disturbs it.
-
-    Raises the KernelError that it raised; _OtherThreadError also where it ended for want of a stop.
-    """
+def _in_process(work: Callable[[], int]) -> int:
     import warnings
 
     reads, writes = os.pipe()
@@ -128,24 +161,21 @@ def apart(work: Callable[[], str]) -> str:
         except ChildProcessError:
             pass  # somebody here waits for any child, and got ours
     if kind == _DONE:
-        return rest
+        return int(rest)
     if not kind:
-        raise _OtherThreadError(errno.EBUSY, f"no thread of it stopped within {_PATIENCE} s; it was let go unchanged")
+        raise KernelError(errno.EIO, "the tracer was killed; the process may be behind the policy, or not")
     number, _, text = rest.partition("\n")
     raise (_OtherThreadError if kind == _OTHER else KernelError)(int(number), text)
 
 
-def _tell(work: Callable[[], str], writes: int) -> None:
+def _tell(work: Callable[[], int], writes: int) -> None:
     # Does not return.
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {signal.SIGALRM, 32, 33})
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         try:
             said = f"{_DONE}\n{work()}"
-        except _OtherThreadError as error:
-            said = f"{_OTHER}\n{error.errno}\n{error.message}"
         except KernelError as error:
-            said = f"{_FAILED}\n{error.errno}\n{error.message}"
+            kind = _OTHER if isinstance(error, _OtherThreadError) else _FAILED
+            said = f"{kind}\n{error.errno}\n{error.message}"
         except Exception as error:
             said = f"{_FAILED}\n{errno.EIO}\nthe tracer failed: {error!r}"
         os.write(writes, said.encode("utf-8", "surrogateescape"))
@@ -153,13 +183,15 @@ def _tell(work: Callable[[], str], writes: int) -> None:
         os._exit(0)
 
 
-def _confine(target: Target, tid: int, made: Attachable, flags: int) -> int:
+def _confine(target: Target, tid: int, made: Attachable, flags: int, filters: tuple[Program, ...] | None) -> int:
     """Stop a thread, put its process behind the filter, let it go; the nanoseconds that it stood still."""
     _seize(target, tid)
     began = time.perf_counter_ns()
     _stop(tid)
     try:
-        held = Held(tid, target.regions, filters=programs_of(target.pid, tid) if target.filtered else None)
+        if filters is None and target.filtered:
+            filters = programs_of(target.pid, tid)
+        held = Held(tid, target.regions, filters=filters)
     except BaseException:
         ptrace.detach(tid)
         raise
@@ -185,16 +217,43 @@ def _seize(target: Target, tid: int) -> None:
 
 
 def _stop(tid: int) -> None:
-    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)  # SIGALRM ends this process, which lets the thread go
     ptrace.interrupt(tid)
-    status = ptrace.wait(tid)
+    status = _first_stop(tid)
     if not os.WIFSTOPPED(status):
         raise _OtherThreadError(errno.ESRCH, f"thread {tid} has ended")
     if ptrace.event(status) != ptrace.EVENT_STOP:
         # A signal came first. It is delivered, and the stop follows before its handler's first instruction.
-        signalled = os.WSTOPSIG(status)
-        to_event_stop(tid, lambda tid, later: ptrace.resume(tid, later or signalled))
-    signal.setitimer(signal.ITIMER_REAL, 0)
+        to_event_stop(tid, os.WSTOPSIG(status))
+
+
+def _first_stop(tid: int) -> int:
+    # Not by a blocking wait, for which there is no time limit but a signal.
+    pause, due = 10e-6, time.monotonic() + _PATIENCE
+    while (status := ptrace.poll(tid)) is None:
+        if time.monotonic() > due:  # as this thread or process ends, it is let go
+            raise _OtherThreadError(
+                errno.EBUSY, f"thread {tid} did not stop within {_PATIENCE} s; it goes on unchanged"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 1e-3)
+    return status
+
+
+def _noted_programs(target: Target) -> tuple[Program, ...] | None:
+    """What a filtered process stands behind, as far as only the registry can tell; None where it cannot, or need not.
+
+    An ordinary user may not read filters. Should a note be wrong, the process is killed by a filter of its own.
+    """
+    if not target.filtered or os.geteuid() == 0:
+        return None
+    from sysgate.policy import include
+
+    notes = {entry.ordinal: entry for entry in registry.entries(os.geteuid()) if entry.pid == target.pid}
+    if sorted(notes) != list(range(1, target.filters + 1)):
+        return None
+    return tuple(
+        attachable(include.parse(note.text, note.name, note.dialect)).program for _, note in sorted(notes.items())
+    )
 
 
 def programs_of(pid: int, tid: int) -> tuple[Program, ...]:

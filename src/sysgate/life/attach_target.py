@@ -7,6 +7,7 @@ import os
 
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs
+from sysgate.kernel.procfs import Region
 from sysgate.life.remote import I386, X86_64
 from sysgate.value import Value
 
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sysgate.kernel.procfs import Region, Status
+    from sysgate.kernel.procfs import Status
     from sysgate.life.remote import Abi
 
 _ELF_HEADER = 20
@@ -29,7 +30,7 @@ class Target(Value):
 
     started: its start time, which with pid names it for good. candidates: the threads that can be stopped for it, the
     first one first. filtered: whether it stands behind filters; filters: how many (-1: the kernel does not say).
-    abi: what its program was built for. regions: its memory.
+    abi: what its program was built for. regions: the parts of its memory that the kernel names, the stack among them.
     """
 
     pid: int
@@ -46,18 +47,18 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
 
     Raises KernelError where putting it behind a filter cannot work, saying why.
     """
-    started = procfs.start_time(pid) if pid > 0 else None
-    known = procfs.status(pid) if pid > 0 else None
+    threads = living(pid) if pid > 0 else ()
+    known = threads[0] if threads else procfs.status(pid) if pid > 0 else None
     if known is None:
         raise KernelError(errno.ESRCH, f"there is no process {pid}")
     if known.tgid != pid:
         raise KernelError(errno.ESRCH, f"{pid} is a thread of process {known.tgid}: name that")
     if pid == os.getpid():
         raise KernelError(errno.EINVAL, "a process puts itself behind a policy with Policy.install, not by attaching")
-    threads = living(pid)
+    started, kernel_thread = _stat(pid)
     if not threads:
         raise KernelError(errno.ESRCH, f"process {pid} has ended already; nobody has waited for it (a zombie)")
-    if _is_kernel_thread(pid):
+    if kernel_thread:
         raise KernelError(errno.EINVAL, f"{pid} is a thread of the kernel, which makes no system calls")
     _refuse_traced(pid, threads)
     _refuse_unlike(pid, threads)
@@ -70,7 +71,7 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
         )
     abi = _abi(pid, candidates[0], known)
     _refuse_uncovered(pid, abi, audits)
-    regions = procfs.maps(pid, candidates[0])
+    regions = _named_regions(pid, candidates[0])
     if not regions:
         raise not_ours(pid, known)
     return Target(pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions)
@@ -154,10 +155,23 @@ def _filters(thread: Status) -> str:
     return f"thread {thread.pid} behind {max(thread.filters, 0)}"
 
 
-def _is_kernel_thread(pid: int) -> bool:
-    raw = procfs.read(pid, "stat") or b""
-    fields = raw.rpartition(b")")[2].split()
-    return len(fields) > 6 and bool(int(fields[6]) & _PF_KTHREAD)
+def _stat(pid: int) -> tuple[int | None, bool]:
+    # Start time, as procfs.start_time, and whether it is a thread of the kernel (field 9, flags).
+    fields = (procfs.read(pid, "stat") or b"").rpartition(b")")[2].split()
+    if len(fields) < 20:
+        return None, False
+    return int(fields[19]), bool(int(fields[6]) & _PF_KTHREAD)
+
+
+def _named_regions(pid: int, tid: int) -> tuple[Region, ...]:
+    # Those that the kernel names itself, stack and vdso among them: all that is needed as a rule.
+    found = []
+    for line in (procfs.read(pid, f"task/{tid}/maps") or b"").splitlines():
+        if line.endswith(b"]"):
+            addresses, rights, *_, name = line.split()
+            low, _, high = addresses.partition(b"-")
+            found.append(Region(int(low, 16), int(high, 16), rights.decode("ascii"), name))
+    return tuple(found)
 
 
 def _abi(pid: int, tid: int, known: Status) -> Abi:

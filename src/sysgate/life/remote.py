@@ -20,7 +20,7 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sysgate.bpf.program import Program
     from sysgate.kernel.procfs import Region
@@ -175,7 +175,7 @@ class Held:
         else:
             saved = self.saved
             ptrace.interrupt(self.tid)
-            to_event_stop(self.tid, ptrace.resume)
+            to_event_stop(self.tid)
         ptrace.block_signals(self.tid, self._mask)
         ptrace.set_registers(self.tid, saved)
 
@@ -289,11 +289,13 @@ def undisturbed(tid: int) -> list[int]:
     return registers
 
 
-def to_event_stop(tid: int, resume: Callable[[int, int], None]) -> None:
-    """Let an interrupted thread run to its EVENT_STOP; signals that come before it are delivered. Raises GoneError."""
-    signal = 0
+def to_event_stop(tid: int, signal: int = 0) -> None:
+    """Let an interrupted thread run to its EVENT_STOP, with a signal if not 0; those that come before are delivered.
+
+    Raises GoneError.
+    """
     while True:
-        resume(tid, signal)
+        ptrace.resume(tid, signal)
         status = ptrace.wait(tid)
         if not os.WIFSTOPPED(status):
             raise GoneError(tid)
