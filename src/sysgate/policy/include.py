@@ -135,7 +135,12 @@ def _kind(mode: int) -> str:
 
 def _identity(name: str) -> str:
     # Neither is a file: a ready policy, and a text that came without one (`<policy>`).
-    return name if name.startswith(("@", "<")) else os.path.realpath(name)
+    if name.startswith(("@", "<")):
+        return name
+    try:
+        return os.path.realpath(name)
+    except ValueError:  # a NUL: no file has such a name, and reading it will say so
+        return name
 
 
 class _Side:

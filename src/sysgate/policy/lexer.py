@@ -139,11 +139,11 @@ class Source:
         """An error at a word (or from it to the word before `until`)."""
         place = self.place(at, until)
         return PolicyError(
-            message,
+            _short(message),
             file=self.name,
             line=place.line,
             column=place.column,
-            hint=hint,
+            hint=_short(hint),
             source=place.text,
             width=place.width,
         )
@@ -160,6 +160,11 @@ class Source:
         self._hints -= 1
         close = nearest(word, candidates())
         return f"did you mean {close[0]}?" if close else ""
+
+
+def _short(message: str) -> str:
+    # A name of a megabyte is said by its beginning.
+    return message if len(message) <= 600 else f"{message[:400]} … {message[-100:]}"
 
 
 def words_of(line: str) -> Sequence[str]:

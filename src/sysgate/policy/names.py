@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
 
 
+MAX_EXPANDED = 1_000_000  # constants that the lets of a file stand for, wherever they are used
+MAX_LET_SIZE = 100_000
+MAX_LET_DEPTH = 32  # of signs in signs, lets put in; half of what parentheses may be, so that it can be printed
+
+
 class TooMany(Exception):
     """A text has more mistakes than anyone will read, and looking for the rest takes time."""
 
@@ -31,10 +36,11 @@ class TooMany(Exception):
 class Let(Value):
     """A name of a file's own. value: without names of its kind; None where the line has a mistake.
 
-    file, line: where it stands.
+    size: how many constants that are, written out. file, line: where it stands.
     """
 
     value: ast.Const | tuple[ast.Item, ...] | None
+    size: int
     file: str
     line: int
 
@@ -50,6 +56,7 @@ class Names:
         self.lets: dict[str, Let] = {}
         self.lenient = False
         self.errors: list[PolicyError] = []
+        self.expanded = 0
         self._used: dict[str, int] = {}  # arguments of the rule at hand, and where they stand
 
     def fail(self, message: str, at: int, until: int | None = None, hint: str = "") -> None:
@@ -74,7 +81,16 @@ class Names:
             value = self.items(value, statement.at)
         elif value is not None:
             value = self.const(value, statement.at + 2)
-        self.lets[name] = Let(value, self.source.name, self.source.line_of(at))
+        self.lets[name] = self.bounded(name, value, at)
+
+    def bounded(self, name: str, value: ast.Const | tuple[ast.Item, ...] | None, at: int) -> Let:
+        known: dict[int, tuple[int, int]] = {}
+        consts = [value] if not isinstance(value, tuple) else [end for item in value for end in item]
+        size = sum(_measured(const, known)[0] for const in consts if const is not None)
+        if size > MAX_LET_SIZE:
+            self.fail(f"{name} stands for more than {MAX_LET_SIZE} constants", at)
+            value, size = None, 0
+        return Let(value, size, self.source.name, self.source.line_of(at))
 
     # ---- constants
 
@@ -82,22 +98,30 @@ class Names:
         """A constant with lets put in; its names stand somewhere from word `at` on."""
         if isinstance(written, int):
             return written
+        made = self.put_in(written, at)
+        if self.lets and not isinstance(made, (int, str)) and _measured(made, {})[1] > MAX_LET_DEPTH:
+            self.fail(f"signs stand in signs more than {MAX_LET_DEPTH} deep here, lets put in", at)
+            return 0
+        return made
+
+    def put_in(self, written: ast.Const, at: int) -> ast.Const:
+        if isinstance(written, int):
+            return written
         if isinstance(written, str):
             return self.constant_name(written, at)
         if isinstance(written, ast.Union):
             parts: list[ast.Const] = []
             for part in written.parts:
-                known = self.const(part, at)
+                known = self.put_in(part, at)
                 if isinstance(known, ast.Union):
                     parts += known.parts
                 else:
                     parts.append(known)
             return ast.Union(tuple(parts))
-        if isinstance(written, ast.Minus):
-            inner = self.const(written.inner, at)
-            return -inner if isinstance(inner, int) else ast.Minus(inner)
-        assert isinstance(written, ast.Complement)
-        return ast.Complement(self.const(written.inner, at))
+        inner = self.put_in(written.inner, at)
+        if isinstance(written, ast.Complement):
+            return ast.Complement(inner)
+        return -inner if isinstance(inner, int) else ast.Minus(inner)
 
     def constant_name(self, name: str, at: int) -> ast.Const:
         known = self.lets.get(name)
@@ -110,7 +134,17 @@ class Names:
         if isinstance(known.value, tuple):
             self.fail(f"{name} is a set, and stands here for a constant", self.words_from(name, at), hint=f"in {name}")
             return name
-        return name if known.value is None else known.value
+        if known.value is None:
+            return name
+        self.expand(known.size, at)
+        return known.value
+
+    def expand(self, count: int, at: int) -> None:
+        """Lets in lets can stand for more constants than memory holds."""
+        self.expanded += count
+        if self.expanded > MAX_EXPANDED:
+            self.fail(f"the lets of this file stand for more than {MAX_EXPANDED} constants", at)
+            raise TooMany
 
     def words_from(self, word: str, at: int) -> int:
         """Where a word of a statement stands, at or after `at`."""
@@ -208,6 +242,7 @@ class Names:
         name = expr.items
         known = self.lets.get(name)
         if known and isinstance(known.value, tuple):
+            self.expand(known.size, expr.at)
             return known.value
         if known or known_constant(name):
             return ((self.constant_name(name, expr.at), None),)
@@ -248,9 +283,7 @@ class Names:
         members = groups.members(head.name)
         if members is None:
             hint = self.source.near(head.name, lambda: groups.NAMES)
-            self.fail(
-                f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @` lists them"
-            )
+            self.fail(f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @` lists them")
             return
         for argument, at in self._used.items():
             if argument in REGISTERS:
@@ -265,6 +298,23 @@ class Names:
         for argument, at in self._used.items():
             if argument not in REGISTERS:
                 self.fail(f"a call by number has no argument {argument}", at, hint="reg0 … reg5 name its registers")
+
+
+def _measured(const: ast.Const, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many constants and signs it holds when written out, and how deep signs stand in signs.
+
+    known: what was measured, by identity: lets of lets share their parts.
+    """
+    if isinstance(const, (int, str)):
+        return 1, 0
+    if id(const) not in known:
+        if isinstance(const, ast.Union):
+            parts = [_measured(part, known) for part in const.parts]
+            known[id(const)] = sum(size for size, _ in parts), max(depth for _, depth in parts)
+        else:
+            size, depth = _measured(const.inner, known)
+            known[id(const)] = size + 1, depth + 1
+    return known[id(const)]
 
 
 _constants: dict[str, bool] = {}

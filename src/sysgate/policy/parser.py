@@ -61,7 +61,7 @@ class _Parser:
         self.source = source
         self.words = source.words
         self.at = 0
-        self.depth = 0
+        self.depth = self.const_depth = 0
         self.in_section = False
         self.errors: list[PolicyError] = []
 
@@ -72,7 +72,7 @@ class _Parser:
             if words[self.at] == "\n":
                 self.at += 1
                 continue
-            start, self.depth = self.at, 0
+            start, self.depth, self.const_depth = self.at, 0, 0
             try:
                 statements.append(self.whole_statement())
             except PolicyError as error:
@@ -416,6 +416,10 @@ class _Parser:
         elif (word == "1" or word == "0") and words[self.at + 1] not in _COMPARISONS:
             inner = ast.Always(word == "1", self.at)
             self.at += 1
+        elif negated:
+            self.descend()  # a negated test is printed in parentheses
+            inner = self.test()
+            self.depth -= 1
         else:
             inner = self.test()
         return inner if not negated else inner.inner if type(inner) is ast.Not else ast.Not(inner)
@@ -440,9 +444,10 @@ class _Parser:
     def descend(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self.fail(
-                f"parentheses stand more than {MAX_DEPTH} deep", hint="split the rule: rules for one call all hold"
-            )
+            self.too_deep()
+
+    def too_deep(self) -> NoReturn:
+        self.fail(f"parentheses stand more than {MAX_DEPTH} deep", hint="split the rule: rules for one call all hold")
 
     def close(self, start: int) -> None:
         word = self.words[self.at]
@@ -460,12 +465,12 @@ class _Parser:
     def masked(self) -> ast.Expr | None:
         """`(NAME & const)` and its comparison; None where it is a parenthesised test after all."""
         start = self.at
-        name, depth = self.words[start + 1], self.depth
+        name = self.words[start + 1]
         self.at = start + 3
         try:
             mask = self.const()
         except PolicyError:
-            self.depth = depth
+            self.const_depth = 0
             return None  # the parenthesised test has the same mistake, and says so
         if self.words[self.at] != ")":
             return None
@@ -622,12 +627,7 @@ class _Parser:
             word = self.words[self.at]
         inner: ast.Const
         if word == "(":
-            start = self.at
-            self.descend()
-            self.at += 1
-            inner = self.const()
-            self.close(start)
-            self.depth -= 1
+            inner = self.inner_const()
         elif word[0] in "0123456789":
             inner = self.number()
         elif is_name(word) and word not in _RESERVED:
@@ -638,6 +638,17 @@ class _Parser:
         if sign == "-":
             return -inner if isinstance(inner, int) else ast.Minus(inner)
         return ast.Complement(inner) if sign else inner
+
+    def inner_const(self) -> ast.Const:
+        start = self.at
+        self.const_depth += 1
+        if self.const_depth > MAX_DEPTH:
+            self.too_deep()
+        self.at += 1
+        inner = self.const()
+        self.close(start)
+        self.const_depth -= 1
+        return inner
 
     def number(self) -> int:
         word = self.words[self.at]

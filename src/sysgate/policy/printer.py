@@ -132,8 +132,9 @@ class Printer:
         return line
 
     def plain(self, body: ast.Body) -> str:
-        otherwise = f" else {self.action(body.otherwise)}" if body.otherwise else ""
-        return self.expr(body.cases[0][0]) + otherwise
+        # In the order of the text, so that each number finds its own spelling.
+        printed = self.expr(body.cases[0][0])
+        return f"{printed} else {self.action(body.otherwise)}" if body.otherwise else printed
 
     def heads(self, heads: Sequence[ast.Head]) -> str:
         return ", ".join([self.head(head) for head in heads])
