@@ -7,7 +7,7 @@ import os
 
 from sysgate.errors import KernelError, ProofError, SysgateError
 from sysgate.kernel import procfs
-from sysgate.life import kernel_filters, registry
+from sysgate.life import additions, kernel_filters, registry
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -159,7 +159,7 @@ class Reporter:
             from sysgate.analyse.decompile import to_policy
 
             try:
-                self._recovered[programs] = to_policy(programs)
+                self._recovered[programs] = to_policy(tuple(additions.without(program) for program in programs))
             except SysgateError as error:
                 self._recovered[programs] = f"the filters cannot be turned into a policy: {error}"
         return self._recovered[programs]
