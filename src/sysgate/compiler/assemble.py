@@ -13,6 +13,7 @@ from sysgate.compiler import lower, profile
 from sysgate.compiler.chain import chain
 from sysgate.compiler.code import TICKET, Coder
 from sysgate.compiler.diagram import ARCH, FULL, LEAF, Diagram, Order, Overflow
+from sysgate.compiler.knowledge import prune
 from sysgate.compiler.layout import lay_out
 from sysgate.compiler.runs import joined
 from sysgate.compiler.steps import LD
@@ -145,7 +146,7 @@ class Assembly:
             for order in self.setting.orders(rules):
                 self.diagram.budget = NODES
                 try:
-                    root = lower.Lowering(self.diagram, order).rules(rules)
+                    root = prune(self.diagram, lower.Lowering(self.diagram, order).rules(rules))
                 except Overflow:
                     break
                 yield self.diagram.replace(root, self._returned, self._leaves)

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from sysgate.compiler.runs import Points, Runs, Tree
 
-EFFORT = 300_000  # cells of interval tables for the numbers of one tree
+EFFORT = 1_000_000  # cells of interval tables for the numbers of one tree
 MOST = 64  # runs of an argument's word that get an interval table
-# A tree over numbers may be as high as a balanced one, and where arguments are tested two higher.
-SLACK = 2
+# A tree over numbers may be as high as a balanced one; a little higher where the tests of arguments make paths differ
+# anyhow, and where a profile says which paths matter.
+SLACK = 1
+KNOWN = 2
 PLAIN = 1 << 30
 
 
@@ -32,7 +34,7 @@ def setting(price: float, *, known: bool) -> Setting:
         if len(runs) == 1:
             return runs[0][2]
         lowest, highest = min(heights.values()), max(heights.values())
-        limit = (len(runs) - 1).bit_length() + highest + (SLACK if highest > lowest or known else 0)
+        limit = (len(runs) - 1).bit_length() + highest + (SLACK if highest > lowest else 0) + (KNOWN if known else 0)
         while True:
             found = Search(price, heights, EFFORT).tree(runs, points, limit)
             if found is not None:

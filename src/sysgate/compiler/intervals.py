@@ -8,6 +8,7 @@ weight of the values that come to it, plus `price` a test. n runs cost n³/6 add
 
 from __future__ import annotations
 
+from bisect import insort
 from operator import add
 
 from sysgate.compiler.runs import FULL, least_inside, united
@@ -117,28 +118,26 @@ class Intervals:
         # The best leaf of each interval i … j with j >= start.
         row = self.leaf[i]
         runs = self.runs[i : i + SPAN]
-        wide: int | None = None
-        chained = True
+        chain = _Chain()
         # A jset misses the values whose bits all lie inside some set: for each target the bits of all its values.
         # As an interval grows so do these sets; one that holds a wide run of another target is lost for good.
         inside: dict[int, int] = {}
         lost: set[int] = set()
-        for length, (low, high, target, _) in enumerate(runs):
-            if low != high and chained:
-                if wide is None:
-                    wide = target
-                chained = wide == target
+        for length, run in enumerate(runs):
+            low, high, target, _ = run
+            chain.take(length, run)
             inside[target] = inside.get(target, 0) | united(low, high)
             masked = length >= 3 and len(inside) <= 2 + EXCEPTIONS
             if length < len(row):
                 continue
-            if not chained and (length >= 3 and not masked or len(lost) == len(inside)):
+            if chain.broken and ((length >= 3 and not masked) or len(lost) == len(inside)):
                 break
             best: Leaf | None = None
-            if chained and length >= 2:
-                best = self._chain(i, runs[: length + 1], wide)
-                if best is None and wide is not None:
-                    chained = False
+            if length >= 2 and not chain.broken:
+                picked, rest = chain.picked(runs[: length + 1])
+                if len(picked) <= CHAIN:
+                    cost = self._picking(i, length, picked, 0)
+                    best = cost, tuple(picked), 0, rest, rest, self._leaf_height(i, length, picked, len(picked))
             if masked:
                 for missed, bits in inside.items():
                     if missed not in lost:
@@ -146,35 +145,23 @@ class Intervals:
                         if found is None:
                             lost.add(missed)
                         elif found[0] != -1:
-                            cost = self._picking(i, length, found[1], 1)
+                            picked = found[1]
+                            if len(picked) > 1:
+                                picked.sort(key=lambda at: -runs[at][3])
+                            cost = self._picking(i, length, picked, 1)
                             if best is None or cost < best[0]:
-                                tall = self._leaf_height(i, length, found[1], len(found[1]) + 1)
-                                best = cost, tuple(found[1]), ~bits & FULL, found[0], missed, tall
+                                tall = self._leaf_height(i, length, picked, len(picked) + 1)
+                                best = cost, tuple(picked), ~bits & FULL, found[0], missed, tall
             row.append(best)
 
     def _picking(self, i: int, length: int, picked: list[int], more: int) -> float:
-        # What a jeq for each of the picked runs costs, heaviest first, and so many tests more after them.
-        picked.sort(key=lambda at: -self.runs[i + at][3])
+        # What a jeq for each of the picked runs costs, in their order, and so many tests more after them.
         coming = self.total[i + length + 1] - self.total[i]
-        cost = 0.0
+        cost = (len(picked) + more) * self.price
         for at in picked:
-            cost += self.price + coming
+            cost += coming
             coming -= self.runs[i + at][3]
-        return cost + more * (self.price + coming)
-
-    def _chain(self, i: int, runs: tuple[Run, ...], wide: int | None) -> Leaf | None:
-        rest = wide
-        if rest is None:  # single values only: keep the commonest target for last
-            counts: dict[int, int] = {}
-            for _, _, target, _ in runs:
-                counts[target] = counts.get(target, 0) + 1
-            rest = max(counts, key=lambda target: (counts[target], -target))
-        picked = [at for at, run in enumerate(runs) if run[2] != rest]
-        if len(picked) > CHAIN:
-            return None
-        cost = self._picking(i, len(runs) - 1, picked, 0)
-        tall = self._leaf_height(i, len(runs) - 1, picked, len(picked))
-        return cost, tuple(picked), 0, rest, rest, tall
+        return cost + more * coming
 
     def _reached(self, limit: int) -> list[int]:
         # For each run the furthest one that a tree of this height may go to from there; below the run where none can.
@@ -277,3 +264,38 @@ def _apart(runs: tuple[Run, ...], missed: int, bits: int) -> tuple[int, list[int
         else:
             return None
     return hit, exceptions
+
+
+class _Chain:
+    # The single values that a chain of jeq picks out of a growing interval, heaviest first.
+
+    def __init__(self) -> None:
+        self.broken = False  # two targets have wide runs, or there are too many single values: no chain any more
+        self._rest: int | None = None
+        self._singles: list[tuple[float, int, int]] = []  # of all targets: weight (negative), place, target
+        self._picked: list[tuple[float, int]] = []
+
+    def take(self, at: int, run: Run) -> None:
+        """The interval has one run more."""
+        low, high, target, weight = run
+        if self.broken:
+            return
+        if low == high:
+            if self._rest is None:
+                self._singles.append((-weight, at, target))
+            elif target != self._rest:
+                insort(self._picked, (-weight, at))
+        elif self._rest is None:
+            self._rest = target
+            self._picked = sorted([(single, place) for single, place, other in self._singles if other != target])
+        self.broken = (low != high and target != self._rest) or len(self._picked) > CHAIN
+
+    def picked(self, runs: tuple[Run, ...]) -> tuple[list[int], int]:
+        """Their places, and the target of everything else."""
+        if self._rest is not None:
+            return [at for _, at in self._picked], self._rest
+        counts: dict[int, int] = {}  # single values only: keep the commonest target for last
+        for _, _, target, _ in runs:
+            counts[target] = counts.get(target, 0) + 1
+        rest = max(counts, key=lambda target: (counts[target], -target))
+        return [at for _, at, target in sorted(self._singles) if target != rest], rest

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 SPREAD = 0.1
-UNSERVED = 0.3
+UNSERVED = 0.4
 # Where fewer than this of a recording's calls are not served, they hardly count: a handful says little.
 FEW = 0.001
 # Of an architecture's two ABIs under one AUDIT_ARCH value (x86_64, x32) the second is all but unused.

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     # What was taken away: code, k, target.
     Peel = tuple[int, int, int]
 
-BEAM = 3  # states kept on each level
-TRIED = 3
-HOT = 4  # single values tried by jeq
-CUBES = 6  # cubes tried by jset
+BEAM = 1  # states kept on each level
+TRIED = 2  # peels of a state that get their intervals
+HOT = 3  # single values tried by jeq
+CUBES = 4  # cubes tried by jset
 CUBE_BITS = 9  # cubes of numbers below 512: that is where calls are
+SPLITS = (3, 2, 1)  # splits of runs whose halves are searched, by level
+ENDS = 2  # ways to begin that are searched further
 LIGHT = 0.02  # halves that weigh less are left to the intervals
 WORTH = 0.001  # points that weigh less do not choose a cube
 MOST_RUNS = 160  # above, the intervals alone take too long
@@ -90,7 +92,7 @@ class Search:
             return best
         weight = sum([w for _, w in points])
         sums = sorted((table.cost[i][k - i] + table.cost[k + 1][j - k - 1], k) for k in range(i, j))
-        for _, k in sums[: 2 if level < 2 else 1]:
+        for _, k in sums[: SPLITS[min(level, len(SPLITS) - 1)]]:
             border = table.runs[k + 1][0]
             below, above = runs[: k + 1 - i], runs[k + 1 - i :]
             self._tables.setdefault(below, (table, i, k))
@@ -132,7 +134,7 @@ class Search:
                     states.append(state[1:])
                     ends.append(state)
         ends.sort(key=lambda state: state[0])
-        return [state[1:] for state in ends[:2] if state[0] < INFINITE]
+        return [state[1:] for state in ends[:ENDS] if state[0] < INFINITE]
 
     def _bound(self, runs: Runs, limit: int, like: Runs | None = None) -> float:
         if len(runs) == 1:
