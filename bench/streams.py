@@ -12,6 +12,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from bench.policies import SHARED, X86_64
+
 from sysgate.bpf import bitmap, insn, machine
 from sysgate.bpf.program import Program
 

@@ -2,7 +2,7 @@
 
     python examples/sqlite.py app.db "SELECT …"
 
-ATTACH, writefile-like extensions and journals on disk all need open(2), which is gone; so the journal is kept in memory.
+ATTACH, extensions that write files and journals on disk all need open(2), which is gone; so the journal is in memory.
 """
 
 import sqlite3

@@ -45,7 +45,7 @@ _HOME = {
     "status": "sysgate.api",
 }
 
-__all__ = [  # noqa: RUF022 - in the order of the table above
+__all__ = [
     "Abilities",
     "BpfError",
     "Call",

@@ -50,13 +50,13 @@ class Value(metaclass=_ValueType):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         setters = self._setters
         if len(args) == len(setters) and not kwargs:
-            for put, value in zip(setters, args):  # noqa: B905 - lengths were compared
+            for put, value in zip(setters, args):
                 put(self, value)
             return
         fields = self._fields
         if len(args) > len(fields):
             raise TypeError(f"{type(self).__name__} takes {len(fields)} fields, not {len(args)}")
-        given = {**self._defaults, **dict(zip(fields, args)), **kwargs}  # noqa: B905 - args may be fewer
+        given = {**self._defaults, **dict(zip(fields, args)), **kwargs}
         for field in fields:
             if field not in given:
                 raise TypeError(f"{type(self).__name__} lacks {field}")
