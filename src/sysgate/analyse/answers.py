@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from sysgate.action import ALLOW, MAX_ERRNO, Action
-from sysgate.analyse.forest import FALSE, TRUE
+from sysgate.analyse.conditions import Conditions
+from sysgate.analyse.forest import FALSE, TRUE, Overgrown
 from sysgate.analyse.said import Said
+from sysgate.analyse.space import Space
 from sysgate.errors import BpfError
 from sysgate.facts import constants
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
-    from sysgate.analyse.conditions import Conditions
+    from sysgate.analyse.view import View
 
+_USUAL = 20_000  # nodes that a call's part may need with one register after the other
 _FEW = 3  # so many answers are put in every order; of more always the cheapest comes next
 
 
@@ -29,11 +32,23 @@ class Cases(Value):
         return sum(condition.cost + 1 for condition, _ in self.first)
 
 
-def cases(conditions: Conditions, node: int) -> Cases:
+def cases(space: Space, node: int, seen: Mapping[int, tuple[View, ...]]) -> Cases:
     """The cases of the argument part of a diagram, as few and simple as were found.
 
-    Where two answers are left and one is allow, that one stands first: `condition else action`.
+    seen: by register, its views. Where two answers are left and one is allow, that one stands first: `condition else
+    action`. Raises BpfError where no reasonable conditions were found.
     """
+    if space.braided:
+        # Most calls do not set registers against each other, even if some do: those are written as usual.
+        usual = Space(budget=_USUAL)
+        try:
+            return _cases(Conditions(usual, seen), space.copied(node, usual))
+        except (Overgrown, BpfError):
+            pass
+    return _cases(Conditions(space, seen), node)
+
+
+def _cases(conditions: Conditions, node: int) -> Cases:
     space = conditions.space
     leaves = space.leaves(node)
     where = {leaf: _where(conditions, node, leaf) for leaf in leaves}

@@ -7,6 +7,7 @@ nodes that its values lead on to.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 from sysgate.analyse import said
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sysgate.analyse.view import View
 
 _LONGEST = 60_000  # characters of one condition
+_MOST_SETS = 1500  # sets that one condition may be taken apart into, tried in all ways
 
 
 class Conditions:
@@ -60,6 +62,8 @@ class Conditions:
         if members in (FALSE, TRUE):
             return said.ALWAYS if members else said.NEVER
         if members not in self._exact:
+            if len(self._exact) > _MOST_SETS:
+                return None
             self._exact[members] = None  # what leads back here has no simpler form
             self._exact[members] = self.found(members)
         return self._exact[members]
@@ -69,11 +73,24 @@ class Conditions:
         if POINTER in registers:
             return None
         if len(registers) == 1:
-            return self.tests[registers[0]].between(members, members)
+            return self.tests[registers[0]].between(members, members) or self.in_parts(members)
         ways = [*self.independent(members, registers)]
         if not ways:
-            ways = [one for one in (self.as_any(members), self.as_all(members)) if one is not None]
+            ways = self.by_exits(members, self.space.block)
         return min(ways, key=_reading, default=None)
+
+    def in_parts(self, members: int) -> Said | None:
+        """A set of one register that no test can say: half by half, or in smaller parts."""
+        space = self.space
+        for width in (32, 16, 8):
+            at = {space.place(variable)[1] // width for variable in space.support(members)}
+            ways = self.by_exits(members, partial(self.part, width)) if len(at) > 1 else []
+            if ways:
+                return min(ways, key=_reading)
+        return None
+
+    def part(self, width: int, variable: int) -> int:
+        return self.space.place(variable)[1] // width
 
     def registers(self, members: int) -> list[int]:
         """The registers a set depends on, in order."""
@@ -125,7 +142,8 @@ class Conditions:
                     continue
                 if which == outside:
                     alone, rest = space.negated(alone), space.negated(rest)
-                yield from self.joined(alone, rest, join)
+                first, second = (alone, rest) if register < min(self.registers(rest)) else (rest, alone)
+                yield from self.joined(first, second, join)
                 return
             # Two of them do not meet: `a == c && b == c`.
             for one, other in combinations(registers, 2):
@@ -141,11 +159,18 @@ class Conditions:
         if first is not None and second is not None:
             yield join([first, second])
 
-    def as_any(self, members: int) -> Said | None:
-        """`in this && …  ||  in that && …`, one part for each exit of the first block."""
+    def by_exits(self, members: int, block: Callable[[int], int]) -> list[Said]:
+        """The condition part by part, one for each exit of the first block; block: variable → which one it is in."""
+        exits = self.exits(members, block)
+        first = block(self.space.variable[members])
+        own = [variable for variable in self.space.support(members) if block(variable) == first]
+        ways = self.as_any(members, exits, own), self.as_all(members, exits, own)
+        return [one for one in ways if one is not None]
+
+    def as_any(self, members: int, exits: dict[int, int], block: list[int]) -> Said | None:
+        """`in this && …  ||  in that && …`"""
         space = self.space
-        exits = self.exits(members)
-        parts: list[tuple[Said, int]] = []
+        parts: list[tuple[Said, int, int]] = []
         for node, guard in exits.items():
             if node == FALSE:
                 continue
@@ -154,58 +179,88 @@ class Conditions:
             for other, where in exits.items():
                 if other != node and node != TRUE and space.within(node, other):
                     wider = space.either(wider, where)
-            test, then = self.guarded(guard, wider), self.exactly(node)
-            if test is None or then is None:
+            test = self.guarded(guard, wider)
+            if test is None:
                 return None
-            parts.append((said.all_of([test[0], then]), space.both(test[1], node)))
-        return said.any_of(self.needed(parts, members))
+            parts.append((*test, node))
+        said_parts = self.needed(parts, members, block)
+        return None if said_parts is None else said.any_of(map(said.all_of, said_parts))
 
-    def as_all(self, members: int) -> Said | None:
-        """`(elsewhere || …) && (elsewhere || …)`, one part for each exit of the first block."""
+    def as_all(self, members: int, exits: dict[int, int], block: list[int]) -> Said | None:
+        """`(elsewhere || …) && (elsewhere || …)`: the same of what is not wanted, turned round."""
         space = self.space
-        exits = self.exits(members)
-        parts: list[tuple[Said, int]] = []
+        parts: list[tuple[Said, int, int]] = []
         for node, guard in exits.items():
             if node == TRUE:
                 continue
-            elsewhere = space.negated(guard)
-            fewer = elsewhere
+            wider = guard
             for other, where in exits.items():
                 if other != node and node != FALSE and space.within(other, node):
-                    fewer = space.minus(fewer, where)
-            test, then = self.guarded(fewer, elsewhere), self.exactly(node)
-            if test is None or then is None:
+                    wider = space.either(wider, where)
+            test = self.guarded(space.negated(wider), space.negated(guard))
+            if test is None:
                 return None
-            parts.append((said.any_of([test[0], then]), space.negated(space.either(test[1], node))))
-        return said.all_of(self.needed(parts, space.negated(members)))
+            parts.append((test[0], space.negated(test[1]), space.negated(node)))
+        said_parts = self.needed(parts, space.negated(members), block, negated=True)
+        return None if said_parts is None else said.all_of(map(said.any_of, said_parts))
 
     def guarded(self, inner: int, outer: int) -> tuple[Said, int] | None:
         """The cheaper of two tests on one block, and the set it stands for."""
         ways = [(test, which) for which in dict.fromkeys((inner, outer)) if (test := self.of_block(which)) is not None]
         return min(ways, key=lambda way: _reading(way[0]), default=None)
 
-    def needed(self, parts: list[tuple[Said, int]], whole: int) -> list[Said]:
-        """The parts without those that the others cover, the dearest tried first."""
-        left = list(parts)
-        for part in sorted(parts, key=lambda one: _reading(one[0]), reverse=True):
-            rest = FALSE
-            for other in left:
-                if other is not part:
-                    rest = self.space.either(rest, other[1])
-            if rest == whole and len(left) > 1:
+    def needed(
+        self, parts: list[tuple[Said, int, int]], whole: int, block: list[int], *, negated: bool = False
+    ) -> list[list[Said]] | None:
+        """Each part's test and what follows it, without parts that the others cover, and with no more than is needed.
+
+        parts: (test, the set it stands for, the set that follows); together they are `whole`. block: the variables that
+        the tests look at. negated: test and what follows are to be said of the complement.
+        """
+        space = self.space
+        left = sorted(parts, key=lambda part: (_reading(part[0]), space.size(part[2])), reverse=True)
+        sets = {id(part): space.both(part[1], part[2]) for part in left}
+        for part in list(left):
+            if self.others(left, part, sets) == whole and len(left) > 1:
                 left.remove(part)
-        return [test for test, _ in left]
+        made: dict[int, list[Said]] = {}
+        for part in left:
+            test, guard, then = part
+            wanted = space.minus(sets[id(part)], self.others(left, part, sets))
+            least = space.without(wanted, block)
+            follows = self.maybe_between(least, then, negated=negated)
+            if follows is None:
+                return None
+            sets[id(part)] = space.both(guard, least)  # at least this much is said
+            made[id(part)] = [test, follows]
+        return [made[id(part)] for part in parts if id(part) in made]
+
+    def others(self, parts: list[tuple[Said, int, int]], own: tuple[Said, int, int], sets: dict[int, int]) -> int:
+        """What the other parts cover."""
+        found = FALSE
+        for part in parts:
+            if part is not own:
+                found = self.space.either(found, sets[id(part)])
+        return found
+
+    def maybe_between(self, inner: int, outer: int, *, negated: bool) -> Said | None:
+        if negated:
+            inner, outer = self.space.negated(outer), self.space.negated(inner)
+        if inner == outer:
+            return self.exactly(inner)
+        ways = [one for one in map(self.exactly, (inner, outer)) if one is not None]
+        return min(ways, key=_reading, default=None)
 
     # ---- one block
 
-    def exits(self, members: int) -> dict[int, int]:
+    def exits(self, members: int, block: Callable[[int], int]) -> dict[int, int]:
         """Where the first block leads: node → the set of the block's values that go there, in order of appearance."""
         space = self.space
-        block = space.block(space.variable[members])
+        first = block(space.variable[members])
         found: dict[int, dict[int, int]] = {}
 
         def outside(node: int) -> bool:
-            return space.variable[node] == LEAF or space.block(space.variable[node]) != block
+            return space.variable[node] == LEAF or block(space.variable[node]) != first
 
         def walk(node: int) -> dict[int, int]:
             if outside(node):
@@ -227,9 +282,7 @@ class Conditions:
         registers = self.registers(members)
         if POINTER in registers:
             return None
-        if len(registers) == 1:
-            return self.tests[registers[0]].between(members, members)
-        return self.bit_by_bit(members)
+        return self.exactly(members) if len(registers) == 1 else self.bit_by_bit(members)
 
     def bit_by_bit(self, members: int) -> Said:
         """A set over single bits of several registers, apart by its first bit."""

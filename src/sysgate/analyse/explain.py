@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sysgate.analyse import answers, ruled
-from sysgate.analyse.conditions import Conditions
 from sysgate.analyse.forest import Overgrown
 from sysgate.analyse.space import Space
 from sysgate.analyse.view import views
@@ -81,7 +80,7 @@ def _cases(space: Space, segment: Segment, arch: str, nr: int, args: Sequence[in
             for bit in range(64):
                 node = space.chosen(node, space.variable_of(register, bit), word >> bit & 1)
     try:
-        found = answers.cases(Conditions(space, views(arch, calls.name(arch, nr))), node)
+        found = answers.cases(space, node, views(arch, calls.name(arch, nr)))
     except BpfError as error:
         raise CompileError(str(error)) from None
     last = _case("1", found.last)

@@ -9,7 +9,7 @@ The architecture is no variable: a diagram is made for one at a time.
 
 from __future__ import annotations
 
-from sysgate.analyse.forest import Forest
+from sysgate.analyse.forest import LEAF, Forest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,22 @@ class Space(Forest):
     def block(self, variable: int) -> int:
         """Which stretch of variables belongs together: a register, or braided the bits of one value."""
         return (variable - NUMBER_BITS) // (_REGISTERS if self.braided else _BITS)
+
+    def copied(self, node: int, into: Space) -> int:
+        """The same function of the arguments in another space. Raises Overgrown where it is too large there."""
+        done: dict[int, int] = {}
+
+        def walk(node: int) -> int:
+            if node not in done:
+                variable = self.variable[node]
+                if variable == LEAF:
+                    done[node] = into.leaf(self.value(node))
+                else:
+                    test = into.node(into.variable_of(*self.place(variable)), 0, 1)
+                    done[node] = into.ite(test, walk(self.high[node]), walk(self.low[node]))
+            return done[node]
+
+        return walk(node)
 
     def number(self) -> Vector:
         """The call number as a word."""

@@ -6,9 +6,7 @@ does not matter, and the test that is easiest to read is taken.
 
 from __future__ import annotations
 
-from functools import partial
-
-from sysgate.analyse import said, values, view
+from sysgate.analyse import said, spelled, values
 from sysgate.analyse.forest import FALSE, TRUE
 from sysgate.analyse.said import Said
 
@@ -20,14 +18,11 @@ if TYPE_CHECKING:
     from sysgate.analyse.view import View
 
 _MOST_LISTED = 256  # values or ranges in one set
-_FEW = 7  # neighbouring values are named one by one up to this distance
 _CUBE = 2.0  # what a pattern costs at least
 _MOST_CUBES = 64
 _CHEAP = 4.0  # a single test up to this needs no rival
 _DEAR = 8.0  # what costs more is worth the search for two tests that do together
 _REGULAR_START, _REGULAR = 40, 6  # nodes of a set, and for each unit of cost, that may still be a pattern
-_ODD = 2.0  # what a range of flags costs more
-_MASKED = 1.0  # what `( & )` costs beside the mask itself
 
 
 class Tests:
@@ -99,36 +94,32 @@ class Tests:
         if members in (FALSE, TRUE):
             yield said.ALWAYS if members else said.NEVER
             return
-        mask = values.mask_of(self.space, members, self.register)
-        seen = self.seen_as(mask)
+        support = values.mask_of(self.space, members, self.register)
+        seen = self.seen_as(support)
         outside = self.space.negated(members)
-        ways: list[tuple[int, Callable[[int, bool], Said], int, bool]] = []
-        for which, holds in ((members, True), (outside, False)):
-            # `x == 0` is not better said as `x < 1`.
-            if holds or self.counts.masked(members, seen.full) > 1:
-                ways.append((self.counts.intervals(which, seen.bits), partial(self.ranges, seen), which, holds))
-            if mask != seen.full:
-                ways.append((self.counts.masked(which, mask), partial(self.masked, seen, mask), which, holds))
+        ways = []
+        for mask in _masks(support, seen):
+            for which, holds in ((members, True), (outside, False)):
+                length = self.counts.intervals(which, mask)
+                # `x == 0` is not better said as `x < 1`.
+                if holds or not self.is_one(members, mask):
+                    ways.append((length, mask, which, holds))
         shortest = min(way[0] for way in ways)
-        for length, spelled, which, holds in ways:
+        for length, mask, which, holds in ways:
             if length <= min(_MOST_LISTED, 2 * shortest + 2):
-                yield spelled(which, holds)
+                found = values.intervals(self.space, which, self.register, mask)
+                yield spelled.test(found, mask, seen, holds)
+
+    def is_one(self, members: int, mask: int) -> bool:
+        """Whether all members have the same value under a mask, which covers all that the set depends on."""
+        if self.counts.intervals(members, mask) > 1:
+            return False
+        low, high = values.intervals(self.space, members, self.register, mask)[0]
+        return low == high
 
     def seen_as(self, mask: int) -> View:
         """The first view that has all these bits."""
         return next(one for one in self.seen if mask <= one.full)
-
-    # ---- one test
-
-    def ranges(self, seen: View, which: int, holds: bool) -> Said:
-        found = values.intervals(self.space, which, self.register, seen.bits)
-        one = _ranges(_in_order(found, seen), seen, holds)
-        # Flags are not ordered: a range of them is a mask that nobody would recognise.
-        odd = seen.kind == "flags" and any(low != high for low, high in found)
-        return said.test(one.text, one.cost + _ODD) if odd else one
-
-    def masked(self, seen: View, mask: int, which: int, holds: bool) -> Said:
-        return _masked(values.masked(self.space, which, self.register, mask), mask, seen, holds)
 
     # ---- two tests, each on its own simpler
 
@@ -182,101 +173,16 @@ class Tests:
             else:
                 by_mask.setdefault(one.mask, []).append(one.value)
         if shared:
-            yield _masked([0], shared, self.seen_as(shared), False)
+            yield spelled.test([(0, 0)], shared, self.seen_as(shared), False)
         for mask in sorted(by_mask):
-            seen = self.seen_as(mask)
-            members = sorted(by_mask[mask])
-            yield (
-                _ranges([(value, value) for value in members], seen, True)
-                if mask == seen.full
-                else _masked(members, mask, seen, True)
-            )
+            yield spelled.test([(value, value) for value in sorted(by_mask[mask])], mask, self.seen_as(mask), True)
+
+
+def _masks(support: int, seen: View) -> list[int]:
+    """What to look at a set under that depends on these bits: all the view's, its own, and those of a round width."""
+    wide = next(width for width in (8, 16, 32, 64) if support.bit_length() <= width)
+    return list(dict.fromkeys([seen.full, support, min(seen.full, (1 << wide) - 1)]))
 
 
 def _reading(one: Said) -> tuple[float, int, str]:
     return one.cost, len(one.text), one.text
-
-
-# Intervals of unsigned numbers as those of the integers that the view reads.
-def _in_order(found: list[tuple[int, int]], seen: View) -> list[tuple[int, int]]:
-    if not seen.signed:
-        return found
-    half, size = 1 << seen.bits - 1, 1 << seen.bits
-    parts: list[tuple[int, int]] = []
-    for low, high in found:
-        if low < half:
-            parts.append((low, min(high, half - 1)))
-        if high >= half:
-            parts.append((max(low, half) - size, high - size))
-    parts.sort()
-    joined: list[tuple[int, int]] = []
-    for low, high in parts:
-        if joined and joined[-1][1] == low - 1:
-            joined[-1] = joined[-1][0], high
-        else:
-            joined.append((low, high))
-    return joined
-
-
-def _ranges(found: list[tuple[int, int]], seen: View, holds: bool) -> Said:
-    """`value in` these intervals, or not in them."""
-    name = seen.name
-    least, most = (-(1 << seen.bits - 1), (1 << seen.bits - 1) - 1) if seen.signed else (0, seen.full)
-    if len(found) == 1:
-        low, high = found[0]
-        if low == high:
-            text, cost = view.equal(seen, low & seen.full)
-            return said.test(f"{name} {'==' if holds else '!='} {_grouped(text)}", 2 + cost)
-        # The bound that is written shorter: < 4 rather than <= 3, >= 0 rather than > -1.
-        if low == least:
-            return _bound(seen, ("<", high + 1), ("<=", high)) if holds else _bound(seen, (">", high), (">=", high + 1))
-        if high == most:
-            return _bound(seen, (">=", low), (">", low - 1)) if holds else _bound(seen, ("<", low), ("<=", low - 1))
-    items, cost = [], 2.0
-    for low, high in found:
-        texts = [view.equal(seen, value & seen.full) for value in range(low, min(high, low + _FEW) + 1)]
-        if high <= low + 1 or (high - low <= _FEW and all(_is_name(text) for text, _ in texts)):
-            items += [text for text, _ in texts]
-            cost += sum(more for _, more in texts)
-        else:
-            first, second = view.number(seen, low), view.number(seen, high)
-            items.append(f"{first[0]}..{second[0]}")
-            cost += first[1] + second[1]
-    inside = said.test(f"{name} in {{{', '.join(items)}}}", cost)
-    return inside if holds else said.negation(inside)
-
-
-def _is_name(text: str) -> bool:
-    return text[0].isalpha()
-
-
-def _bound(seen: View, *ways: tuple[str, int]) -> Said:
-    found = []
-    for order, (operator, value) in enumerate(ways):
-        text, cost = view.number(seen, value)
-        # A power of two, or a round number, is the bound somebody meant.
-        round_one = value & (value - 1) == 0 and value > 1
-        found.append((cost - 0.25 * round_one, order, said.test(f"{seen.name} {operator} {text}", 2 + cost)))
-    return min(found, key=lambda one: one[:2])[2]
-
-
-def _masked(found: list[int], mask: int, seen: View, holds: bool) -> Said:
-    """The value under a mask is one of these, or none of them."""
-    spelled, cost = view.mask(seen, mask)
-    mask_text = _grouped(spelled)
-    value = f"({seen.name} & {mask_text})"
-    if found == [0] and mask.bit_count() * 2 <= seen.bits:
-        shares = said.test(f"{seen.name} & {mask_text}", 2 + cost + 0.1)
-        return said.negation(shares) if holds else shares
-    if len(found) == 1:
-        text, more = view.equal(seen, found[0], mask)
-        return said.test(f"{value} {'==' if holds else '!='} {_grouped(text)}", 2 + cost + _MASKED + more)
-    items = [view.equal(seen, one, mask) for one in found]
-    inside = said.test(
-        f"{value} in {{{', '.join(text for text, _ in items)}}}", 2 + cost + _MASKED + sum(more for _, more in items)
-    )
-    return inside if holds else said.negation(inside)
-
-
-def _grouped(text: str) -> str:
-    return f"({text})" if "|" in text and not text.startswith("~(") else text

@@ -32,83 +32,58 @@ class Counts:
 
     def __init__(self, space: Space, register: int) -> None:
         self.space, self.register = space, register
-        self._runs: dict[int, tuple[int, bool, bool]] = {FALSE: (0, False, False), TRUE: (1, True, True)}
-        self._members: dict[tuple[int, int], int] = {}
+        self._runs: dict[tuple[int, int], tuple[int, bool, bool]] = {}
 
-    def intervals(self, members: int, bits: int) -> int:
-        """Intervals of the register's low bits."""
-        return self._repeated(members, bits - 1)[0]
+    def intervals(self, members: int, mask: int) -> int:
+        """Intervals of the register under a mask, which covers all that the set depends on."""
+        return self._repeated(members, mask)[0]
 
-    # (intervals, whether the first value is in, whether the last is) for a set over bits `top` … 0.
-    def _repeated(self, node: int, top: int) -> tuple[int, bool, bool]:
+    # (intervals, whether the first value is in, whether the last is) for a set over the bits of mask.
+    def _repeated(self, node: int, mask: int) -> tuple[int, bool, bool]:
         if node <= TRUE:
-            return self._runs[node]
+            return node, node == TRUE, node == TRUE
         bit = self.space.place(self.space.variable[node])[1]
-        count, first, last = self._own(node, bit)
+        count, first, last = self._own(node, bit, mask & (1 << bit) - 1)
         # Bits above that do not matter: the same once more for each of their values.
-        times = 1 << top - bit
+        times = 1 << (mask >> bit + 1).bit_count()
         return count * times - (times - 1) * (first and last), first, last
 
-    def _own(self, node: int, bit: int) -> tuple[int, bool, bool]:
-        found = self._runs.get(node)
+    def _own(self, node: int, bit: int, below_mask: int) -> tuple[int, bool, bool]:
+        key = node, below_mask
+        found = self._runs.get(key)
         if found is None:
-            below = self._repeated(self.space.low[node], bit - 1)
-            above = self._repeated(self.space.high[node], bit - 1)
-            found = self._runs[node] = below[0] + above[0] - (below[2] and above[1]), below[1], above[2]
-        return found
-
-    def masked(self, members: int, mask: int) -> int:
-        """Values of the bits under mask, which covers all that the set depends on."""
-        if members <= TRUE:
-            return members << mask.bit_count()
-        key = members, mask
-        found = self._members.get(key)
-        if found is None:
-            bit = self.space.place(self.space.variable[members])[1]
-            above, below = mask >> bit + 1, mask & (1 << bit) - 1
-            one = self.masked(self.space.low[members], below) + self.masked(self.space.high[members], below)
-            found = self._members[key] = one << above.bit_count()
+            below = self._repeated(self.space.low[node], below_mask)
+            above = self._repeated(self.space.high[node], below_mask)
+            found = self._runs[key] = below[0] + above[0] - (below[2] and above[1]), below[1], above[2]
         return found
 
 
-def intervals(space: Space, members: int, register: int, bits: int) -> list[tuple[int, int]]:
-    """The set as intervals of the register's low bits, in order. It must not depend on bits above."""
-    found: list[tuple[int, int]] = []
-    waiting = [(members, bits, 0)]  # node, bits not yet decided, value of those above
-    while waiting:
-        node, left, above = waiting.pop()
-        if node == FALSE:
-            continue
-        if node == TRUE:
-            low, high = above << left, (above + 1 << left) - 1
-            if found and found[-1][1] == low - 1:
-                found[-1] = found[-1][0], high
-            else:
-                found.append((low, high))
-            continue
-        ours = space.variable[node] == space.variable_of(register, left - 1)
-        low_kid, high_kid = (space.low[node], space.high[node]) if ours else (node, node)
-        waiting += ((high_kid, left - 1, above << 1 | 1), (low_kid, left - 1, above << 1))
-    return found
-
-
-def masked(space: Space, members: int, register: int, mask: int) -> list[int]:
-    """The values under mask (which covers all that the set depends on) that are in it."""
+def intervals(space: Space, members: int, register: int, mask: int) -> list[tuple[int, int]]:
+    """The set as intervals of the register under a mask, in order; the mask covers all that the set depends on."""
     bits = [bit for bit in reversed(range(mask.bit_length())) if mask >> bit & 1]
-    found: list[int] = []
+    rest = [mask & (1 << bit + 1) - 1 for bit in bits] + [0]  # the bits from each on
+    found: list[tuple[int, int]] = []
     waiting = [(members, 0, 0)]  # node, bits decided, their value in place
     while waiting:
         node, decided, value = waiting.pop()
         if node == FALSE:
             continue
-        if decided == len(bits):
-            found.append(value)
+        if node == TRUE:
+            if found and after(found[-1][1], mask) == value:
+                found[-1] = found[-1][0], value | rest[decided]
+            else:
+                found.append((value, value | rest[decided]))
             continue
         bit = bits[decided]
         ours = space.variable[node] == space.variable_of(register, bit)
         low_kid, high_kid = (space.low[node], space.high[node]) if ours else (node, node)
         waiting += ((high_kid, decided + 1, value | 1 << bit), (low_kid, decided + 1, value))
     return found
+
+
+def after(value: int, mask: int) -> int:
+    """The next larger value that has no bits outside mask; 0 after the largest."""
+    return (value | ~mask) + 1 & mask
 
 
 def hull(space: Space, members: int, register: int) -> Cube:

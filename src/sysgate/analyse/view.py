@@ -15,6 +15,7 @@ _WORD = 64
 _FIELD_MASKS = ("O_ACCMODE", "S_IFMT", "MAP_TYPE", "SOCK_TYPE_MASK", "CSIGNAL", "FUTEX_CMD_MASK")
 _HEX_KINDS = ("flags", "pointer", "address", "path", "string", "mode")
 _NEAR_ZERO = 4096
+_LEAST_ENUM_FLAG = 0x80
 
 
 class View(Value):
@@ -83,8 +84,8 @@ def number(view: View, value: int) -> tuple[str, float]:
     if view.kind == "mode" and value >= 8:
         return f"0{value:o}", 1.0
     if abs(value) < 10 or (abs(value) < 0x1_0000 and view.kind not in _HEX_KINDS):
-        return str(value), 1.0
-    return hex(value), 1 + len(hex(value)) / 16
+        return str(value), 1.0 if value >= 0 else 1.1
+    return hex(value), 1 + len(hex(value)) / 8
 
 
 _equals: dict[tuple[object, ...], tuple[str, float]] = {}
@@ -106,6 +107,8 @@ def _equal(view: View, value: int, mask: int | None) -> tuple[str, float]:
     if view.call and (mask is None or mask.bit_count() * 2 > view.bits or _is_field(view, mask)):
         named = decoded(view.call, view.argument, view.arch, value)
         if any(map(str.isalpha, named.replace("0x", ""))) and _means(named, view, value) and not _forced(named, value):
+            if mask is not None and "|" in named:
+                named = _without_zeros(named, view.arch)
             return named, 1.0 + named.count("|") / 2
     if mask is not None:  # a masked value is unsigned
         return number(view, value)
@@ -151,11 +154,31 @@ def _named_flags(view: View, bits: int) -> tuple[str, float] | None:
         for name in _FIELD_MASKS:
             if constants.value(name, view.arch) == bits and any(map(families.__contains__, _in_families(name))):
                 return name, 1.0
-    kinds = [family for family in families if constants.kind(family) == "flags" and family != "file_mode"]
-    text = spelling.flags(bits, kinds, view.arch, view.call) if kinds and bits else ""
+    kinds = [one for one in families if constants.kind(one) == "flags" and one != "file_mode"]
+    if kinds and bits:
+        text = _without_zeros(spelling.flags(bits, kinds, view.arch, view.call), view.arch)
+    else:
+        text = _or_ed(families, bits, view.arch)
     if not text or text.startswith("0x") or not _means(text, view, bits):
         return None
     return None if _forced(text, bits) else (text, 1 + text.count("|") / 2 + _unnamed(text) / 4)
+
+
+# Flags that are or-ed to an enum's values: FUTEX_PRIVATE_FLAG, SCHED_RESET_ON_FORK. "" where a bit is none of them.
+def _or_ed(families: tuple[str, ...], bits: int, arch: str) -> str:
+    known = {name: value for family in families for name, value in constants.members(family, arch).items()}
+    names = []
+    for bit in (1 << at for at in range(bits.bit_length()) if bits >> at & 1):
+        found = [name for name, value in known.items() if value == bit >= _LEAST_ENUM_FLAG]
+        if not found:
+            return ""
+        names.append(min(found, key=lambda name: (not ("FLAG" in name or "_F_" in name), name)))
+    return "|".join(names)
+
+
+def _without_zeros(text: str, arch: str) -> str:
+    """A mask without the constants that are 0 (O_RDONLY), which are values and no bits."""
+    return "|".join(part for part in text.split("|") if constants.value(part, arch) != 0)
 
 
 # Bits that are spelled as a number behind the names of others.
@@ -179,6 +202,11 @@ def _is_field(view: View, mask: int) -> bool:
     if key not in _fields:
         _fields[key] = _named_flags(view, mask) is not None
     return _fields[key]
+
+
+def is_field(view: View, mask: int) -> bool:
+    """Whether a mask is that of a field of several bits whose zero has a name: O_ACCMODE, with O_RDONLY."""
+    return _mask(view, mask)[0] in _FIELD_MASKS and equal(view, 0, mask)[0][0].isalpha()
 
 
 def _in_families(name: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from sysgate.action import KILL_PROCESS, Action
 from sysgate.analyse import answers, heads
-from sysgate.analyse.conditions import Conditions
 from sysgate.analyse.reading import X32, Numbers, clipped
 from sysgate.analyse.view import signature, views
 from sysgate.facts import calls
@@ -136,7 +135,7 @@ class Writing:
         registers = tuple(sorted({self.space.place(variable)[0] for variable in self.space.support(node)} - {6}))
         key = node, arch, signature(arch, call, registers)
         if key not in self._bodies:
-            found = answers.cases(Conditions(self.space, views(arch, call)), node)
+            found = answers.cases(self.space, node, views(arch, call))
             self._bodies[key] = Body(
                 tuple((condition.text, _action(leaf, arch)) for condition, leaf in found.first),
                 _action(found.last, arch),
