@@ -94,6 +94,10 @@ ERRORS = [
     ("set", ("afs_syscall", "fd == 1"), errno.ENOSYS),
     ("set", ("read", "1"), errno.EINVAL),  # `1` narrows nothing
     ("set", (None, "1"), errno.EINVAL),
+    ("set", (b"read", "1"), errno.EINVAL),
+    ("set", ("write", 1), errno.EINVAL),
+    ("set", ("write", "fd == \ud800"), errno.EINVAL),
+    ("set", ("write", "fd == 1\0"), errno.EINVAL),
     ("clear", ("write",), errno.EINVAL),
     ("get", ("write",), errno.ENOENT),
     ("get", ("@clock",), errno.EINVAL),

@@ -67,19 +67,21 @@ class _TracedJob(Job):
         self._reads = reads
 
     def _waited(self) -> bool:
-        try:
-            raw = os.read(self._reads, 4096)
-        except BlockingIOError:
-            return False
-        *lines, self._unread = (self._unread + raw).split(b"\n")
-        for line in lines:
-            kind, number, text = line.decode("utf-8", "surrogateescape").split("\t")
-            if self._told(kind, int(number), text):
+        # Until there is no more: several messages, and the tracer's end, may have come with one SIGCHLD.
+        while True:
+            try:
+                raw = os.read(self._reads, 4096)
+            except BlockingIOError:
+                return False
+            if not raw:  # the tracer is gone, and with it all that it traced
+                self.code = _KILLED
+                print("sysgate: the tracer was killed, and with it the program", file=sys.stderr)
                 return True
-        if not raw:  # the tracer is gone, and with it all that it traced
-            self.code = _KILLED
-            print("sysgate: the tracer was killed, and with it the program", file=sys.stderr)
-        return not raw
+            *lines, self._unread = (self._unread + raw).split(b"\n")
+            for line in lines:
+                kind, number, text = line.decode("utf-8", "surrogateescape").split("\t")
+                if self._told(kind, int(number), text):
+                    return True
 
     def _told(self, kind: str, number: int, text: str) -> bool:
         if kind == _STARTED:

@@ -139,10 +139,12 @@ class Tracer:
             self._go(thread, number)
 
     def _go(self, thread: Traced, signal: int = 0) -> None:
-        if thread.then or thread.watched:
-            ptrace.resume_to_syscall(thread.tid, signal)
-        else:
-            ptrace.resume(thread.tid, signal)
+        resume = ptrace.resume_to_syscall if thread.then or thread.watched else ptrace.resume
+        try:
+            resume(thread.tid, signal)
+        except KernelError as error:
+            if error.errno != errno.ESRCH:  # killed meanwhile: its end is reported next
+                raise
 
     def _born(self, parent: Task, tid: int, event: int) -> None:
         found = procfs.status(tid) if event == ptrace.EVENT_CLONE else None

@@ -64,6 +64,8 @@ class Filters:
         filter: `1` (always), `0` (never) or an expression over the call's arguments.
         """
         numbers = self._numbers(call, event)
+        if not isinstance(filter, str):
+            raise KernelError(errno.EINVAL, f"{filter!r} is no filter: a filter is text")
         set_one = self._texts.set
         self._undone_on_error(
             lambda: [
@@ -119,7 +121,8 @@ class Filters:
             return (event_ids.number(event, self._arch.name),)
         if isinstance(call, int):
             return (call,)
-        assert call is not None
+        if not isinstance(call, str):
+            raise KernelError(errno.EINVAL, f"{call!r} is no call")
         if call.startswith("@"):
             return self._group(call)
         known = calls.resolve(self._arch.name, call)

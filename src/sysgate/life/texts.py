@@ -180,7 +180,7 @@ def _tests(nr: int, text: str, read: Reader) -> tuple[Expr, ...]:
 
 
 def _check_length(text: str) -> None:
-    if len(text.encode("utf-8", "surrogateescape")) >= MAX_TEXT:
+    if len(text.encode("utf-8", "replace")) >= MAX_TEXT:  # what is no character is one byte of the program's
         raise _refusal(errno.E2BIG, f"a filter has at most {MAX_TEXT - 1} bytes")
 
 
