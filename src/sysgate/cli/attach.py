@@ -36,6 +36,8 @@ def run(args: Namespace) -> int:
     from sysgate.life.attach import attach
 
     done = attach(args.pid, policy_of(args), when=args.when)
+    if done.warning and not args.json:
+        print(f"sysgate: {done.warning}", file=sys.stderr)
     if args.json:
         import json
 

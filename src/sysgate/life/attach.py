@@ -34,12 +34,13 @@ _SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 class Attached(Value):
     """What was done. threads: how many were brought along. filters: behind how many they stand now (-1: the kernel
-    does not say). stopped: nanoseconds that one of them stood still.
+    does not say). stopped: nanoseconds that one of them stood still. warning: what may surprise later, "" if nothing.
     """
 
     threads: int
     filters: int
     stopped: int
+    warning: str
 
 
 class _OtherThreadError(KernelError):
@@ -65,12 +66,12 @@ def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
 
         stopped = 0
         armed.when(target, made, when)
-    done = verified(target, stopped)
+    done = verified(target, made, stopped)
     registry.record(pid, policy, form=FORM, how="attach" if when is None else f"attach --when {when}")
     return done
 
 
-def verified(target: Target, stopped: int) -> Attached:
+def verified(target: Target, made: Attachable, stopped: int) -> Attached:
     """What the kernel says of a process that was put behind one filter more. Raises KernelError if it does not."""
     threads = attach_target.living(target.pid)
     if not threads or procfs.start_time(target.pid) != target.started:
@@ -83,7 +84,14 @@ def verified(target: Target, stopped: int) -> Attached:
         enough = target.filters < 0 or thread.filters > target.filters
         if thread.seccomp != 2 or not enough:
             raise KernelError(errno.EPERM, f"/proc does not show the filter on thread {thread.pid}")
-    return Attached(len(threads), threads[0].filters, stopped)
+    restarts = made.lets(target.abi.audit, target.abi.numbers["restart_syscall"])
+    return Attached(len(threads), threads[0].filters, stopped, "" if restarts else _NO_RESTART)
+
+
+_NO_RESTART = (
+    "the policy refuses restart_syscall: a sleep that is stopped and continued (SIGSTOP and SIGCONT, a debugger) "
+    "meets that refusal"
+)
 
 
 def _by_one_thread(target: Target, made: Attachable, filters: tuple[Program, ...] | None) -> int:
