@@ -43,7 +43,7 @@ def test_it_warns_where_a_stopped_sleep_could_not_go_on(sysgate):
         (("x", "-e", "default: allow"), 2, "invalid int value"),
         (("4194303", "-e", "default: allow"), 1, "there is no process 4194303"),
         (("4194303", "-e", "raed: 1"), 1, "did you mean read?"),
-        (("1", "-e", "default: allow", "--when", "lisen"), 1, "did you mean listen?"),
+        (("4194303", "-e", "default: allow", "--when", "lisen"), 1, "did you mean listen?"),
     ],
 )
 def test_mistakes_are_said_and_nothing_is_touched(sysgate, words, code, said):

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from sysgate.launch.child import Child
     from sysgate.life.attach_program import Attachable
     from sysgate.life.attach_target import Target
+    from sysgate.life.moment import Moment
 
 _READY, _CONFINED, _FAILED = b"ready", b"confined", b"failed"
 
 
-def when(target: Target, made: Attachable, name: str) -> None:
+def when(target: Target, made: Attachable, met: Moment) -> None:
     """Wait until a running process makes a call, and put it behind the policy there. In this very process.
 
-    name: as life.moment.moment. Interrupted (KeyboardInterrupt) it lets the process go as it was. Raises KernelError.
+    Interrupted (KeyboardInterrupt) it lets the process go as it was. Raises KernelError.
     """
-    met = moment(name, made.audits)
     if met.main:
         raise PolicyError("--when main is for a program that is being started: sysgate run --then POLICY --when main")
     confined: list[int] = []
@@ -43,7 +43,7 @@ def when(target: Target, made: Attachable, name: str) -> None:
         tracer.serve()
         raise
     if target.pid not in confined:
-        raise KernelError(errno.ESRCH, f"process {target.pid} ended before it made a call of {name}")
+        raise KernelError(errno.ESRCH, f"process {target.pid} ended before it made a call of {met.name}")
 
 
 def _seize_all(target: Target, tracer: Tracer) -> None:

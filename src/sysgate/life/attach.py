@@ -58,14 +58,16 @@ def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
     (if no_new_privs had to be set before the kernel refused, the error says so).
     """
     made = attachable(policy)
-    target = attach_target.examine(pid, made.audits)
     if when is None:
+        target = attach_target.examine(pid, made.audits)
         stopped = _by_one_thread(target, made, _noted_programs(target))
     else:
         from sysgate.life import armed
+        from sysgate.life.moment import moment
 
-        stopped = 0
-        armed.when(target, made, when)
+        met = moment(when, made.audits)
+        target, stopped = attach_target.examine(pid, made.audits), 0
+        armed.when(target, made, met)
     done = verified(target, made, stopped)
     registry.record(pid, policy, form=FORM, how="attach" if when is None else f"attach --when {when}")
     return done
