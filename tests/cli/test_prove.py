@@ -23,7 +23,7 @@ def files(sysgate, tmp_path: Path) -> Path:
 def test_a_policy_is_proved_against_what_sysgate_compiles(sysgate, files: Path) -> None:
     done = sysgate("prove", "a.policy", "--arch", "x86_64", cwd=files)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("proved: a.policy and its program answer every call on x86_64 alike (")
+    assert done.stdout.startswith("proved equal: a.policy and its program answer every call on x86_64 alike (")
 
 
 def test_a_program_is_proved_against_a_policy(sysgate, files: Path) -> None:

@@ -146,6 +146,15 @@ def test_a_word_that_can_be_told_apart_is_no_proof(insns: tuple[Insn, ...]) -> N
         prove(gate(), program(*insns), ticket=TICKET)
 
 
+def test_the_blocks_last_jump_may_be_shared_with_others() -> None:
+    # number 0, too, goes where a right ticket goes: by way of the block's own `jeq #0`
+    made = program(ld(0), jeq(EXECVE, 0, 22), *block(), jeq(0, 0, 1), ALLOWED, KILL)
+    segments = (Segment(0, 0, (), ALLOW, None), Segment(1, 0xFFFF_FFFF, (), KILL_PROCESS, None))
+    prove(Gate(((X86_64, segments),), KILL_PROCESS, False), made, ticket=TICKET)
+    with pytest.raises(ProofError):
+        prove(gate(), made, ticket=TICKET)
+
+
 @pytest.mark.parametrize("numbers", [{EXECVE}, {EXIT_GROUP}, {EXECVE, EXIT_GROUP}])
 def test_all_ways_to_prove_say_the_same(numbers: set[int]) -> None:
     due = laws(gate(), lambda action: action)

@@ -88,7 +88,7 @@ def _said(args: Namespace, proof: Proof) -> str:
     whom = f"{args.one} and {args.program or 'its program'}"
     calls = f"every call on {', '.join(args.arch)}" if args.arch else "every call there can be"
     how = f", {proof.cases} cases" if proof.cases else ""
-    return f"proved: {whom} answer {calls} alike ({proof.instructions} instructions{how})"
+    return f"proved equal: {whom} answer {calls} alike ({proof.instructions} instructions{how})"
 
 
 def _print_json(told: dict[str, object]) -> None:

@@ -341,7 +341,8 @@ def tickets(insns: Sequence[Insn], big_endian: bool) -> dict[int, tuple[int, ...
 
 # The words are unknown only together: a way into the middle of the test, or another XOR, could tell about some.
 def _entered_at_the_top(insns: Sequence[Insn], tickets: dict[int, tuple[int, ...]]) -> None:
-    inside = {pc for start in tickets for pc in range(start + 1, start + TICKET_LENGTH)}
+    # Its last jump is one like any other, and may be shared: whoever jumps there has not looked at the words.
+    inside = {pc for start in tickets for pc in range(start + 1, start + TICKET_LENGTH - 1)}
     for pc, (code, jt, jf, k) in enumerate(insns):
         if code == insn.XOR_K and pc not in inside:
             raise CompileError(f"instruction {pc}: an XOR outside the launch ticket's test")
