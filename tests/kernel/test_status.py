@@ -68,12 +68,21 @@ def running(request: pytest.FixtureRequest, as_user: AsUser) -> Iterator[tuple[i
                 yield process.pid, as_user
             else:
                 pid = child_of(process.pid, "sleep")
-                time.sleep(0.3)  # notes are made of what lasts longer than a moment
+                wait_for_note(pid)  # made of what lasts longer than a moment
                 yield pid, as_user
         finally:
             procs = [pid for pid in procfs.processes() if (s := procfs.status(pid)) and s.parent == process.pid]
             for pid in [*procs, process.pid]:
                 os.kill(pid, 9)
+
+
+def wait_for_note(pid: int) -> None:
+    folder = Path(os.environ["XDG_RUNTIME_DIR"], "sysgate")
+    for _ in range(500):
+        if [*folder.glob(f"{pid}.*")]:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no note was made")
 
 
 def asked(command: list[str]) -> dict[str, object]:
