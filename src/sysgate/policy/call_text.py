@@ -137,6 +137,4 @@ def _words(text: str, call: str | None, arch: str, values: list[int | None]) -> 
 
 def _error(text: str, part: str, message: str, hint: str) -> PolicyError:
     at = max(0, text.find(part))
-    return PolicyError(
-        message, file="<call>", line=1, column=at + 1, hint=hint, source=text, width=max(1, len(part))
-    )
+    return PolicyError(message, file="<call>", line=1, column=at + 1, hint=hint, source=text, width=max(1, len(part)))

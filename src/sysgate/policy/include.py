@@ -192,7 +192,7 @@ class _Reading:
         """The policy of an outermost file, with the texts of `added` included at its end."""
         read = self.take_apart(source)
         side = _Side()
-        errors = self.file(read, side, self.scope(side, None), [identity])
+        errors = self.file(read, side, self.scope(side, None), {identity: source.name})
         if added:
             errors += self.command_line(added, side)
         self.finish(side)
@@ -221,7 +221,7 @@ class _Reading:
         lets: dict[str, Let] = {}
         arches: tuple[str, ...] | None = None
         for read in reads:
-            walk = _Walk(self, read, side, scope, [read.file.source.name], outermost)
+            walk = _Walk(self, read, side, scope, {}, outermost)
             walk.names.lets, walk.arches = lets, arches
             errors += walk.errors()
             arches = walk.arches
@@ -250,7 +250,7 @@ class _Reading:
         return len(self.scopes) - 1
 
     def file(
-        self, read: _Read, side: _Side, scope: int, chain: list[str], *, outermost: bool = True
+        self, read: _Read, side: _Side, scope: int, chain: dict[str, str], *, outermost: bool = True
     ) -> list[PolicyError]:
         """Take a file's statements in; its mistakes, those of the files it includes among them, in order."""
         walk = _Walk(self, read, side, scope, chain, outermost)
@@ -281,10 +281,10 @@ class _Walk:
     """One file's statements, taken in order."""
 
     def __init__(
-        self, reading: _Reading, read: _Read, side: _Side, scope: int, chain: list[str], outermost: bool
+        self, reading: _Reading, read: _Read, side: _Side, scope: int, chain: dict[str, str], outermost: bool
     ) -> None:
         self.reading, self.read, self.side, self.scope = reading, read, side, scope
-        self.chain, self.outermost = chain, outermost
+        self.chain, self.outermost = chain, outermost  # the files that include this one and itself: identity → name
         self.source = read.file.source
         self.names = Names(self.source)
         self.arches: tuple[str, ...] | None = None  # of the section
@@ -375,7 +375,7 @@ class _Walk:
             name = os.path.join(os.path.dirname(self.source.name), name)
         identity = _identity(name)
         if identity in self.chain:
-            circle = " → ".join([*self.chain[self.chain.index(identity) :], identity])
+            circle = " → ".join([*list(self.chain.values())[list(self.chain).index(identity) :], name])
             self.names.fail("this include goes round in a circle", statement.at, statement.end, circle)
             self.names.lenient = True
             return
@@ -383,7 +383,7 @@ class _Walk:
         if read is None:
             self.names.lenient = True
             return
-        self.take_in(read, identity, statement)
+        self.take_in(read, identity, name, statement)
         for let, known in (read.lets or {}).items():
             self.learn(let, known, statement)
 
@@ -407,7 +407,7 @@ class _Walk:
                 return None
         return reading.files[identity]
 
-    def take_in(self, read: _Read, identity: str, statement: ast.Include) -> None:
+    def take_in(self, read: _Read, identity: str, name: str, statement: ast.Include) -> None:
         reading = self.reading
         if read.is_policy:
             if identity in reading.policies:
@@ -420,7 +420,7 @@ class _Walk:
                 return
             self.side.fragments.add(identity)
             side, scope = self.side, reading.scope(self.side, self.scope)
-        errors = reading.file(read, side, scope, [*self.chain, identity], outermost=False)
+        errors = reading.file(read, side, scope, {**self.chain, identity: name}, outermost=False)
         if read.is_policy:
             reading.finish(side)
         if errors and identity not in reading.broken:

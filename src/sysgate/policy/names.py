@@ -198,7 +198,9 @@ class Names:
         if answer.kind != "errno":
             return answer
         data = self.const(answer.data, answer.at + 2)
-        if data not in _errnos:
+        if _has_complement(data):
+            self.fail(f"`~` has no width here: an errno is a number from 0 to {MAX_ERRNO}", answer.at + 2)
+        elif data not in _errnos:
             value = next((value for value in (plain_value(data, arch) for arch in order()) if value is not None), 0)
             if not 0 <= value <= MAX_ERRNO:
                 self.fail(f"an errno is a number from 0 to {MAX_ERRNO}, not {value}", answer.at + 2)
@@ -283,7 +285,12 @@ class Names:
         members = groups.members(head.name)
         if members is None:
             hint = self.source.near(head.name, lambda: groups.NAMES)
-            self.fail(f"unknown group {head.name}", head.at, head.at + 2, hint or "`sysgate syscalls @` lists them")
+            self.fail(
+                f"unknown group {head.name}",
+                head.at,
+                head.at + 2 * len(head.name.split("-")),
+                hint or "`sysgate syscalls @` lists them",
+            )
             return
         for argument, at in self._used.items():
             if argument in REGISTERS:
@@ -298,6 +305,12 @@ class Names:
         for argument, at in self._used.items():
             if argument not in REGISTERS:
                 self.fail(f"a call by number has no argument {argument}", at, hint="reg0 … reg5 name its registers")
+
+
+def _has_complement(const: ast.Const) -> bool:
+    if isinstance(const, ast.Union):
+        return any(map(_has_complement, const.parts))
+    return isinstance(const, ast.Complement) or (isinstance(const, ast.Minus) and _has_complement(const.inner))
 
 
 def _measured(const: ast.Const, known: dict[int, tuple[int, int]]) -> tuple[int, int]:

@@ -138,7 +138,7 @@ class _Parser:
         self.at += 1
         word = self.words[self.at]
         if word[0] not in "\"'":
-            self.expected('the file in quotes: include "base.policy"')
+            self.expected("the file in quotes", 'include "base.policy"')
         if len(word) < 2 or word[-1] != word[0]:
             self.fail("this quote is never closed")
         if word[0] == "'":
@@ -178,7 +178,7 @@ class _Parser:
         self.at += 1
         name = self.words[self.at]
         if not is_name(name):
-            self.expected("a name: let STDIO = {0, 1, 2}")
+            self.expected("a name", "let STDIO = {0, 1, 2}")
         if name in _RESERVED:
             self.fail(f"`{name}` is a word of the language")
         self.at += 1
@@ -565,6 +565,8 @@ class _Parser:
         word = self.words[self.at]
         if word == "{":
             return self.set()
+        if word[0] in "\"'":
+            self.fail(STRING_TEST, hint=STRING_HINT)
         if not is_name(word):
             hint = "a range stands in braces too: fd in {0..2}" if number(word) is not None else ""
             self.expected("a set in braces, or a name of one", hint)

@@ -15,6 +15,7 @@ from sysgate.facts.arches import arch as arch_named
 from sysgate.facts.prototypes import prototype
 from sysgate.policy import ast
 from sysgate.policy import ruleset as rules
+from sysgate.policy.lexer import MAX_ERRORS
 from sysgate.policy.trees import building
 
 TYPE_CHECKING = False
@@ -120,6 +121,7 @@ class _Resolving:
         self.policy, self.arch = policy, arch
         self.numbers = calls.table(arch)
         self.errors: list[PolicyError] = []
+        self.missed: set[tuple[str, int, int]] = set()
         # By side: the rules that name a number, as (number, index of the rule, its form), and those that name ranges.
         self.singles: dict[int, list[tuple[int, rules.Bound]]] = {}
         self.ranges: list[tuple[int, int, int, rules.Bound]] = []
@@ -160,17 +162,21 @@ class _Resolving:
     def answers(self, placed: ast.Placed) -> tuple[Action, list[Action]]:
         """The rule's own `else`, or the deny or refusal that holds for it; and the action of each case."""
         body = placed.body
-        written = body.otherwise or self.deny(placed.scope)
-        source = placed.source if body.otherwise else None
-        otherwise = self.action(written, source) if written else self.refusal(self.policy.scopes[placed.scope].side)
+        line = None if body.otherwise else self.deny(placed.scope)
+        if body.otherwise:
+            otherwise = self.action(body.otherwise, placed.source)
+        elif line:
+            otherwise = self.line(line)
+        else:
+            otherwise = self.refusal(self.policy.scopes[placed.scope].side)
         return otherwise, [self.action(answer, placed.source) for _, answer in body.cases]
 
-    def deny(self, scope: int | None) -> ast.Answer | None:
+    def deny(self, scope: int | None) -> ast.Line | None:
         while scope is not None:
             found = self.policy.scopes[scope]
             line = found.deny.get(self.arch) or found.deny.get(None)
             if line:
-                return line.answer
+                return line
             scope = found.outer
         return None
 
@@ -187,16 +193,15 @@ class _Resolving:
     def line(self, line: ast.Line | None) -> Action:
         return self.action(line.answer, line.source) if line else KILL_PROCESS
 
-    def action(self, answer: ast.Answer, source: Source | None) -> Action:
+    def action(self, answer: ast.Answer, source: Source) -> Action:
         if answer.kind == "allow":
             return ALLOW
         try:
             data = _value(answer.data, self.arch, _WORD_BITS, True)
             if answer.kind == "errno" and not 0 <= data <= MAX_ERRNO:
-                raise _Missing(f"an errno is a number from 0 to {MAX_ERRNO}, not {data}", "", "")
+                raise _Missing(f"on {self.arch} this errno is {data}; it is a number from 0 to {MAX_ERRNO}", "", "")
         except _Missing as missing:
-            if source:
-                self.miss(missing, source, answer.at)
+            self.miss(missing, source, answer.at)
             return KILL_PROCESS
         return Action(answer.kind, data)
 
@@ -205,6 +210,10 @@ class _Resolving:
         if missing.word in source.words[at:end]:
             at = source.words.index(missing.word, at)
         place = source.place(at)
+        where = source.name, place.line, place.column
+        if where in self.missed or len(self.missed) >= MAX_ERRORS:
+            return  # said already: of a deny or default, or for another call of the rule
+        self.missed.add(where)
         self.errors.append(
             UnfitError(
                 missing.message,
@@ -453,7 +462,12 @@ class _Typing:
                 continue
             ends = self.as_masked(first, term, False), self.as_masked(self.value(high, term), term, False)
             if ends[1] < ends[0]:
-                raise _Missing(f"on {self.arch} this range ends below its start: {ends[0]}..{ends[1]}", "", "..")
+                hint = (
+                    f"beside a mask a negative constant stands for its {term.bits} bits"
+                    if term.mask is not None
+                    else ""
+                )
+                raise _Missing(f"on {self.arch} this range ends below its start: {ends[0]}..{ends[1]}", hint, "..")
             items.append(ends)
         return rules.Among(term, tuple(items))
 
