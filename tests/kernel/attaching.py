@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -79,3 +80,47 @@ def state(pid: int) -> tuple[list[str], ...]:
         call = call.replace("219 ", "35 ", 1) if call.startswith("219 ") else call
         found.append([line for line in lines if line.partition(":")[0] in keys] + [call])
     return tuple(found)
+
+
+NGINX_CONF = """
+worker_processes 2;
+daemon off;
+pid {folder}/pid;
+error_log {folder}/errors;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "here\\n"; }} }}
+}}
+"""
+
+
+def nginx(folder: Path, port: int) -> list[str]:
+    """The command for an nginx that answers on a port of this machine; the test is skipped where there is none."""
+    program = next((path for path in ("/usr/sbin/nginx", "/usr/bin/nginx") if os.path.exists(path)), None)
+    if program is None:
+        pytest.skip("there is no nginx here")
+    (folder / "conf").write_text(NGINX_CONF.format(folder=folder, port=port))
+    return [program, "-p", str(folder), "-c", str(folder / "conf"), "-e", str(folder / "errors")]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("the server does not listen")

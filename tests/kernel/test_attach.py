@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from attaching import BOTH_ABIS, NO_MKDIR, attach, built, state, target
+from attaching import BOTH_ABIS, NO_MKDIR, attach, built, children, free_port, nginx, state, target, wait_for_port
 
 EACCES, ETIMEDOUT = 13, 110
 
@@ -247,30 +248,9 @@ def test_a_zombie_a_thread_and_oneself_are_refused():
             narrow(tid, policy)
 
 
-NGINX = """
-worker_processes 2;
-daemon off;
-pid {folder}/pid;
-error_log {folder}/errors;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "here\\n"; }} }}
-}}
-"""
-
-
 def test_nginx_under_load_loses_no_request(tmp_path):
-    nginx = next((path for path in ("/usr/sbin/nginx", "/usr/bin/nginx") if os.path.exists(path)), None)
-    if nginx is None:
-        pytest.skip("there is no nginx here")
     port = free_port()
-    (tmp_path / "conf").write_text(NGINX.format(folder=tmp_path, port=port))
-    server = subprocess.Popen(
-        [nginx, "-p", str(tmp_path), "-c", str(tmp_path / "conf"), "-e", str(tmp_path / "errors")]
-    )
+    server = subprocess.Popen(nginx(tmp_path, port))
     answers: list[bytes] = []
     over = threading.Event()
 
@@ -284,7 +264,7 @@ def test_nginx_under_load_loses_no_request(tmp_path):
         clients = [threading.Thread(target=ask) for _ in range(4)]
         for client in clients:
             client.start()
-        workers = [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+        workers = children(server.pid)
         for pid in (server.pid, *workers):
             done = attach(list, pid, "default: allow", "execve, execveat, ptrace, mkdir: 0 else errno(EACCES)")
             assert done.returncode == 0, done.stderr
@@ -302,20 +282,30 @@ def test_nginx_under_load_loses_no_request(tmp_path):
         server.wait()
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    import socket
-
-    for _ in range(200):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("the server does not listen")
+def test_redis_under_load_loses_no_request(tmp_path):
+    if shutil.which("redis-server") is None or shutil.which("redis-benchmark") is None:
+        pytest.skip("there is no redis here")
+    port = str(free_port())
+    server = subprocess.Popen(
+        ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(int(port))
+        load = subprocess.Popen(
+            ["redis-benchmark", "-p", port, "-n", "40000", "-c", "10", "-t", "set,get", "-q"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(5):
+            done = attach(list, server.pid, "default: allow", "execve, ptrace, mkdir: 0 else errno(EACCES)")
+            assert done.returncode == 0, done.stderr
+        said = load.communicate(timeout=60)[0]
+        assert load.returncode == 0, said
+        assert "rror" not in said
+        assert server.poll() is None
+        assert all("Seccomp_filters:\t5" in thread for thread in state(server.pid))
+    finally:
+        server.terminate()
+        server.wait()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from attaching import NO_MKDIR, AsUser, attach, built, state, target
+from attaching import NO_MKDIR, AsUser, attach, built, children, free_port, nginx, state, target, wait_for_port
 
 HANDFUL = ("write: fd == 1", "exit_group: 1")
 KINDS = pytest.mark.parametrize(
@@ -169,3 +171,27 @@ def test_main_of_a_running_program_is_past(as_user):
     with target(as_user([built("attach_targets.c"), "read"])) as process:
         done = attach(as_user, process.pid, *NO_MKDIR, options=["--when", "main"])
         assert (done.returncode, "run --then POLICY --when main" in done.stderr) == (1, True)
+
+
+def test_nginx_starts_wide_and_serves_narrow(as_user):
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o777)
+        command = nginx(folder, port)
+        # Both files and sockets are open by then; workers are started after it, and log in.
+        narrow = folder / "service.policy"
+        narrow.write_text("default: allow\nexecve, execveat, ptrace, bind: 0 else errno(EACCES)\n")
+        words = ["run", "--then", str(narrow), "--when", "listen", "--", *command]
+        server = subprocess.Popen(as_user([sys.executable, "-m", "sysgate", *words]))
+        try:
+            wait_for_port(port)
+            for _ in range(20):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                    assert answer.read() == b"here\n"
+            master = next(pid for pid in children(server.pid) if b"nginx" in Path(f"/proc/{pid}/comm").read_bytes())
+            for pid in (master, *children(master)):
+                assert "Seccomp_filters:\t2" in state(pid)[0]
+                assert "TracerPid:\t0" in state(pid)[0]
+        finally:
+            server.terminate()
+            assert server.wait(timeout=20) == 0
