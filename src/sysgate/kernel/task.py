@@ -7,7 +7,7 @@ from ctypes import addressof, create_string_buffer
 
 from sysgate.kernel import libc
 
-_PRCTL = {"x86_64": 157, "aarch64": 167}
+_NR = {"x86_64": 157, "aarch64": 167}.get(os.uname().machine, -1)  # prctl
 _GET_DUMPABLE, _SET_DUMPABLE, _SET_NAME, _SET_NO_NEW_PRIVS = 3, 4, 15, 38
 
 
@@ -33,4 +33,4 @@ def rename(name: bytes) -> None:
 
 
 def _prctl(option: int, value: int = 0) -> int:
-    return libc.call(_PRCTL[os.uname().machine], option, value)
+    return libc.call(_NR, option, value)
