@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.proof.spans import WORD, ZERO, Spans, intersection
+from sysgate.proof.spans import WORD, ZERO, Spans, count, intersection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 Limits = "Mapping[int, Spans]"
 """By mask: word & mask lies in spans."""
+
+
+# So few words are tried one by one.
+_FEW = 16
 
 
 def pick(limits: Mapping[int, Spans]) -> int | None:
@@ -22,7 +26,24 @@ def pick(limits: Mapping[int, Spans]) -> int | None:
         [mask] = [mask for mask in limits if mask != WORD]
         if limits[mask] == ZERO:
             return first_under(WORD ^ mask, limits[WORD])
+    if WORD in limits and count(limits[WORD]) <= _FEW:
+        for first, last in limits[WORD]:
+            for word in range(first, last + 1):
+                if _within(word, limits):
+                    return word
+        return None
     return _picked(31, 0, tuple(limits.items()), {})
+
+
+def _within(word: int, limits: Mapping[int, Spans]) -> bool:
+    for mask, spans in limits.items():
+        masked = word & mask
+        for first, last in spans:
+            if first <= masked <= last:
+                break
+        else:
+            return False
+    return True
 
 
 def first_under(mask: int, spans: Spans) -> int | None:
