@@ -41,13 +41,13 @@ def _statement(source: Source, number: int, line: str) -> ast.Statement:
         raise _error(source, number, line, "expected a call", 0, "CALL: FILTER")
     if not known_call(word):
         raise source.error(f"unknown call {word}", at, hint=source.near(word, calls.spellings))
-    return ast.Rule(at, at + 1, (ast.Name(word, at),), _body(source, number, line, word))
+    return ast.Rule(at, at + len(source.spans(number)), (ast.Name(word, at),), _body(source, number, line, word))
 
 
 def _body(source: Source, number: int, line: str, call: str) -> ast.Body:
     start = line.index(":") + 1
     text = _without_comment(line)[start:].strip()
-    at = source.start_of(number)
+    at = source.start_of(number) + 2  # the call and the colon are words of their own
     if not text:
         raise _error(source, number, line, "expected a filter", len(line.rstrip()), "1 holds always, 0 never")
     if text in ("0", "1"):

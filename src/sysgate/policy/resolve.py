@@ -205,11 +205,11 @@ class _Resolving:
             return KILL_PROCESS
         return Action(answer.kind, data)
 
-    def miss(self, missing: _Missing, source: Source, at: int) -> None:
+    def miss(self, missing: _Missing, source: Source, at: int, until: int | None = None) -> None:
         end = source.words.index("\n", at)
         if missing.word in source.words[at:end]:
             at = source.words.index(missing.word, at)
-        place = source.place(at)
+        place = source.place(at, until)
         where = source.name, place.line, place.column
         if where in self.missed or len(self.missed) >= MAX_ERRORS:
             return  # said already: of a deny or default, or for another call of the rule
@@ -242,7 +242,7 @@ class _Resolving:
             for (expr, _), action in zip(placed.body.cases, cases, strict=True):
                 made.append((typing.expr(expr), action))
         except _Unfit as unfit:
-            self.miss(unfit.missing, placed.source, unfit.at)
+            self.miss(unfit.missing, placed.source, unfit.at, placed.end if unfit.whole else None)
             return None
         key = tuple(typing.terms)
         if key not in shared:
@@ -391,9 +391,11 @@ def _all(errors: list[PolicyError]) -> UnfitError:
 
 
 class _Unfit(Exception):
-    def __init__(self, missing: _Missing, at: int) -> None:
+    """What is missing, and where: at a word, or from it to the end of the rule if whole."""
+
+    def __init__(self, missing: _Missing, at: int, *, whole: bool = False) -> None:
         super().__init__()
-        self.missing, self.at = missing, at
+        self.missing, self.at, self.whole = missing, at, whole
 
 
 class _Typing:
@@ -424,7 +426,6 @@ class _Typing:
         from sysgate.policy import ftrace
 
         place = self.source.place(expr.at)
-        column = place.text.find(expr.text, place.text.find(":")) + 1
         assert self.call is not None  # the ftrace dialect has no numbers
         try:
             return ftrace.to_expr(
@@ -434,14 +435,14 @@ class _Typing:
                     arch=self.arch,
                     file=self.source.name,
                     line=place.line,
-                    column=column,
+                    column=place.column,
                     source=place.text,
                 )
             )
         except PolicyError as error:
-            raise _Unfit(_Missing(f"on {self.arch}: {error.message}", error.hint, ""), expr.at) from None
+            raise _Unfit(_Missing(f"on {self.arch}: {error.message}", error.hint, ""), expr.at, whole=True) from None
         except CompileError as error:
-            raise _Unfit(_Missing(str(error), "", ""), expr.at) from None
+            raise _Unfit(_Missing(str(error), "", ""), expr.at, whole=True) from None
 
     def test(self, expr: ast.Compare | ast.Among | ast.Shares) -> rules.Expr:
         term = self.term(expr.name)
