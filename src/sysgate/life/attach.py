@@ -122,19 +122,34 @@ def apart(work: Callable[[], int]) -> int:
     everything = set(range(1, 65)) - {32, 33}  # those two are the C library's
     before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
     try:
-        return _in_thread(work) if len(os.listdir("/proc/self/task")) == 1 else _in_process(work)
+        return _in_thread(work) if _alone() else _in_process(work)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_last_tracer = 0
+
+
+def _alone() -> bool:
+    # The tracer of a moment ago may still be on its way out.
+    for _ in range(100):
+        others = {int(tid) for tid in os.listdir("/proc/self/task")} - {os.getpid()}
+        if others != {_last_tracer}:
+            break
+        time.sleep(20e-6)
+    return not others
+
+
 def _in_thread(work: Callable[[], int]) -> int:
-    from _thread import allocate_lock, start_new_thread
+    from _thread import allocate_lock, get_native_id, start_new_thread
 
     results: list[int | BaseException] = []
     done = allocate_lock()
     done.acquire()
 
     def body() -> None:
+        global _last_tracer
+        _last_tracer = get_native_id()
         try:
             results.append(work())
         except BaseException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs
@@ -23,6 +24,7 @@ _ELFCLASS32, _EM_X86_64 = 1, 62
 _PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 _CAN_STOP = ("R", "S", "T", "I")
 _STRICT, _FILTER = 1, 2
+_PATIENCE = 0.5  # seconds for a thread to come out of an uninterruptible wait
 
 
 class Thread(Value):
@@ -80,6 +82,10 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
     _refuse_traced(pid, threads)
     _refuse_unlike(pid, threads)
     candidates = tuple(thread.pid for thread in threads if thread.state in _CAN_STOP)
+    due = time.monotonic() + _PATIENCE
+    while not candidates and time.monotonic() < due:  # most such waits are over at once
+        time.sleep(1e-3)
+        candidates = tuple(thread.pid for thread in living(pid) if thread.state in _CAN_STOP)
     if not candidates:
         states = ", ".join(sorted({thread.state for thread in threads}))
         raise KernelError(
