@@ -79,6 +79,7 @@ class Neutral(NamedTuple):
         """The policy as the compiler takes it."""
         edges = sorted({0, X32.start, X32.stop, *self.rules, *(nr + 1 for nr in self.rules)})
         segments = []
+        plain: dict[int, Bound] = {}  # as policy/resolve has it, numbers under one rule share it
         for low, after in zip(edges, [*edges[1:], 1 << 32]):
             no_rule = self.x32 if low in X32 else self.default
             rules: tuple[Bound, ...] = ()
@@ -86,7 +87,8 @@ class Neutral(NamedTuple):
                 cases = [(_expr(conditions), from_ret(answer)) for answer, conditions in self.rules[low]]
                 origin = Origin(self.name, low, str(low))
                 if cases[0][0] == Constant(True):
-                    rules = (Bound((), cases[0][1], origin),)
+                    answer = self.rules[low][0][0]
+                    rules = (plain.setdefault(answer, Bound((), cases[0][1], origin)),)
                 else:
                     rules = (Bound(tuple(cases), from_ret(no_rule), origin),)
             segments.append(Segment(low, after - 1, rules, from_ret(no_rule), None))

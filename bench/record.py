@@ -94,7 +94,7 @@ def record(name: str, command: str) -> tuple[Counter[str], dict[tuple[str, int],
 
 
 def main(folder: str) -> None:
-    """Record all programs and write the two modules."""
+    """Record all programs and write the three modules."""
     recordings = {name: record(name, command) for name, command in PROGRAMS.items()}
     origin = [
         f"# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: {', '.join(list(PROGRAMS)[:10])},"
@@ -108,6 +108,19 @@ def main(folder: str) -> None:
         lines += [f"    {{  # {name}", *_wrapped(inside), "    },"]
     lines += [")", '"""Calls by name, a recording each."""', ""]
     Path(folder, "prior.py").write_text("\n".join(lines))
+    lines = [
+        '"""How often ordinary programs make each call, on the mean. Written by `python -m bench.record`."""',
+        *head,
+    ]
+    means = ", ".join(f'"{call}": {share}' for call, share in _means(recordings).items())
+    lines += [
+        "MEANS = {",
+        *_wrapped(means),
+        "}",
+        '"""Call → how many of a million calls; each recording weighs the same."""',
+        "",
+    ]
+    Path(folder, "prior_means.py").write_text("\n".join(lines))
     lines = ['"""With what arguments ordinary programs make calls. Written by `python -m bench.record`."""', *head]
     lines.append("VALUES: dict[tuple[str, int], tuple[tuple[int, int], ...]] = {")
     for key, shares in sorted(_values(recordings).items()):
@@ -119,6 +132,14 @@ def main(folder: str) -> None:
         "",
     ]
     Path(folder, "prior_values.py").write_text("\n".join(lines))
+
+
+def _means(recordings: dict[str, tuple[Counter[str], dict[tuple[str, int], Counter[int]]]]) -> dict[str, int]:
+    shares: dict[str, float] = {}
+    for calls, _ in recordings.values():
+        for call, count in calls.items():
+            shares[call] = shares.get(call, 0.0) + count / sum(calls.values()) / len(recordings)
+    return {call: max(1, round(1_000_000 * share)) for call, share in sorted(shares.items())}
 
 
 def _values(

@@ -38,14 +38,15 @@ def compile(
     from sysgate.compiler import profile
     from sysgate.compiler.assemble import Assembly
 
-    known = profile.built_in() if weights is None else weights
     if optimize == "fast":
         from sysgate.compiler import fast
 
+        known = profile.in_short() if weights is None else weights
         setting = fast.setting(known.price)
     else:
         from sysgate.compiler import full
 
+        known = profile.built_in() if weights is None else weights
         setting = full.setting(known.price, known=weights is not None)
     try:
         insns = Assembly(gate, known, setting, leaf, ticket).program()

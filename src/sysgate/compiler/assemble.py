@@ -8,7 +8,9 @@ is spared that test.
 
 from __future__ import annotations
 
-from sysgate.action import ALLOW
+from bisect import bisect_right
+
+from sysgate.action import ALLOW, strictest
 from sysgate.compiler import lower, profile
 from sysgate.compiler.chain import chain
 from sysgate.compiler.code import TICKET, Coder
@@ -33,21 +35,20 @@ if TYPE_CHECKING:
     Numbers = Callable[[Runs, Points, Mapping[int, int]], Tree]
     # The rules of a segment → the orders of words to try.
     Orders = Callable[[Sequence[Bound]], Iterable[Order]]
-    # What an architecture does with the numbers from one on: where they begin, and a key of Assembly.meanings.
-    Borders = list[tuple[int, int]]
 
 # Nodes a diagram may take before the rule chain is taken instead.
 NODES = 20_000
 # __AUDIT_ARCH_64BIT, include/uapi/linux/audit.h. Beside a 64-bit architecture hardly anybody calls a 32-bit one.
 WIDE = 1 << 31
 NARROW_SHARE = 0.1
+X32 = 0x4000_0000  # __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h
 
 
 class Setting:
-    """How hard to try: the trees for arguments and for numbers, and the orders of words."""
+    """How hard to try: the trees for arguments and for numbers, the orders of words, the layouts (layout.lay_out)."""
 
-    def __init__(self, planner: Planner, numbers: Numbers, orders: Orders) -> None:
-        self.planner, self.numbers, self.orders = planner, numbers, orders
+    def __init__(self, planner: Planner, numbers: Numbers, orders: Orders, seldom: tuple[float, ...]) -> None:
+        self.planner, self.numbers, self.orders, self.seldom = planner, numbers, orders, seldom
 
 
 class Group:
@@ -59,6 +60,11 @@ class Group:
 
     def __init__(self, audits: tuple[int, ...], borders: list[tuple[int, tuple[int, ...]]], *, foreign: bool) -> None:
         self.audits, self.borders, self.foreign = audits, borders, foreign
+        self._lows = [low for low, _ in borders]
+
+    def at(self, number: int) -> tuple[int, ...]:
+        """The keys of a number."""
+        return self.borders[bisect_right(self._lows, number) - 1][1]
 
     def cost(self) -> int:
         """About how many instructions telling the numbers apart takes."""
@@ -100,6 +106,7 @@ class Assembly:
         self.meanings: list[list[int]] = []
         self._keys: dict[object, int] = {}
         self._leaves: dict[int, int] = {}
+        self._points: dict[int, list[tuple[int, float]]] = {}
 
     def program(self) -> tuple[Insn, ...]:
         """The instructions."""
@@ -109,19 +116,37 @@ class Assembly:
             first = entries[groups[0].audits][0]
         else:
             first = self._architectures(entries)
-        return lay_out(self.coder.steps, first, self.weights.price)
+        return lay_out(self.coder.steps, first, self.weights.price, self.setting.seldom)
 
     # Keys: what the numbers of one architecture mean.
 
     def _single(self, audit: int, segments: Sequence[Segment]) -> Group:
         borders: list[tuple[int, tuple[int, ...]]] = []
+        last = -1
         for segment in segments:
             key = self._key(segment)
-            if not borders or borders[-1][1] != (key,):
+            if key != last:
                 borders.append((segment.low, (key,)))
+                last = key
         if self.ticket is not None and self.ticket[0] == audit:
             borders = self._with_ticket(borders, self.ticket[1])
+        self._points[audit] = self._weighed(audit, borders)
         return Group((audit,), borders, foreign=False)
+
+    def _weighed(self, audit: int, borders: Sequence[tuple[int, tuple[int, ...]]]) -> list[tuple[int, float]]:
+        # The numbers that are called, and how often. Most policies say nothing of single x32 numbers.
+        second = any(X32 < low < X32 << 1 for low, _ in borders)
+        tables = profile.known_numbers(audit, second=second)
+        allow = self._key_of(self.allow)
+        served = set()
+        at = 0
+        for number in sorted(number for table in tables for number in table.values()):
+            while at + 1 < len(borders) and borders[at + 1][0] <= number:
+                at += 1
+            if borders[at][1][0] == allow:
+                served.add(number)
+        share = self._share(audit)
+        return [(number, weight * share) for number, weight in profile.numbers(self.weights, tables, served)]
 
     def _key(self, segment: Segment) -> int:
         if not segment.rules:
@@ -130,8 +155,12 @@ class Assembly:
         identity = tuple(map(id, segment.rules))
         found = self._keys.get(identity)
         if found is None:
-            roots = list(dict.fromkeys(self._lowered(segment.rules)))
-            found = self._keys[identity] = self._key_of(*roots)
+            if any(rule.cases for rule in segment.rules):
+                found = self._key_of(*dict.fromkeys(self._lowered(segment.rules)))
+            else:
+                answer = strictest(rule.otherwise for rule in segment.rules)
+                found = self._key_of(self.diagram.leaf(self.leaf(answer)))
+            self._keys[identity] = found
         return found
 
     def _key_of(self, *roots: int) -> int:
@@ -212,26 +241,9 @@ class Assembly:
             refused = {key for _, keys in group.borders if self.meanings[key := keys[place]] == [self.foreign]}
             if not refused:
                 return False
-            for number, weight in self._weights(group, place, audit):
-                spared += weight if self._at(group, number)[place] in refused else 0.0
+            for number, weight in self._points[audit]:
+                spared += weight if group.at(number)[place] in refused else 0.0
         return 2 * spared > self.weights.price * more
-
-    @staticmethod
-    def _at(group: Group, number: int) -> tuple[int, ...]:
-        low, high = 0, len(group.borders)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if group.borders[middle][0] <= number:
-                low = middle
-            else:
-                high = middle
-        return group.borders[low][1]
-
-    def _weights(self, group: Group, place: int, audit: int) -> list[tuple[int, float]]:
-        allowed = {key for key, roots in enumerate(self.meanings) if roots == [self.allow]}
-        share = self._share(audit)
-        found = profile.numbers(self.weights, audit, lambda number: self._at(group, number)[place] in allowed)
-        return [(number, weight * share) for number, weight in found]
 
     def _share(self, audit: int) -> float:
         shares = {each: 1.0 if each & WIDE else NARROW_SHARE for each, _ in self.gate.entries}
@@ -244,10 +256,10 @@ class Assembly:
         summed: dict[int, float] = {}
         heaviest: dict[tuple[int, ...], tuple[float, int, int]] = {}
         totals: dict[tuple[int, ...], float] = {}
-        for place, audit in enumerate(group.audits):
-            for number, weight in self._weights(group, place, audit):
+        for audit in group.audits:
+            for number, weight in self._points[audit]:
                 summed[number] = summed.get(number, 0.0) + weight
-                keys = self._at(group, number)
+                keys = group.at(number)
                 totals[keys] = totals.get(keys, 0.0) + weight
                 if keys not in heaviest or weight > heaviest[keys][0]:
                     heaviest[keys] = weight, audit, number
@@ -270,7 +282,7 @@ class Assembly:
         joint = joined(runs)
         heights = {run[2]: steps.heights[run[2]] for run in joint}
         tree = self.setting.numbers(joint, points, heights)
-        step, _ = steps.tree(tree, points)
+        step, _ = steps.tree(tree, [(run[0], run[3]) for run in joint])
         return steps.add(LD, 0, step), sum(summed.values())
 
     def _coded(self, group: Group, keys: tuple[int, ...], weight: float, name: str | None) -> int:

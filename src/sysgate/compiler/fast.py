@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from sysgate.compiler.assemble import Setting
 from sysgate.compiler.diagram import Order
+from sysgate.compiler.cubes import cubes
 from sysgate.compiler.intervals import Intervals
-from sysgate.compiler.steps import JEQ, JGE
+from sysgate.compiler.runs import FULL, touching
+from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sysgate.compiler.runs import Points, Runs, Tree
 
 # Up to here the best tree by dynamic programming is a matter of a millisecond.
 FEW = 12
+PLAIN_PRICE = 0.06
+BLOCK = 40  # the same for numbers
+MUCH = 0.25  # of all calls: what a cube at the root must decide
+SELDOM = (0.01,)
 # Single values in a chain of jeq, at the end of a tree that is halved.
 CHAIN = 3
 # However rare a value, it counts as much as so many of its fellows do on average: the tree stays shallow.
@@ -28,9 +36,38 @@ def setting(price: float) -> Setting:
         return tree(runs, price, {})
 
     def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
-        return Intervals(runs, price, heights).tree(0, len(runs) - 1, 1 << 30)
+        # Where no arguments are tested the bitmap serves all that is allowed: steps matter less, and size more.
+        level = len(set(heights.values())) == 1
+        return by_number(runs, points, PLAIN_PRICE if level else price, heights)
 
-    return Setting(planner, numbers, lambda rules: (Order(),))
+    return Setting(planner, numbers, lambda rules: (Order(),), SELDOM)
+
+
+def by_number(runs: Runs, points: Points, price: float, heights: Mapping[int, int]) -> Tree:
+    """A good tree for runs of call numbers: a cube first where that decides much, then halves."""
+    found = cubes(runs, points)
+    if found and len(runs) > 2:
+        mask, target = ~found[0][0] & FULL, found[0][1]
+        rest = tuple([point for point in points if point[0] & mask])
+        if sum([w for _, w in rest]) < (1 - MUCH) * sum([w for _, w in points]):
+            return JSET, mask, _blocks(touching(runs, mask, rest), price, heights), target
+    return _blocks(runs, price, heights)
+
+
+def _blocks(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
+    if len(runs) == 1:
+        return runs[0][2]
+    total = [0.0]
+    for run in runs:
+        total.append(total[-1] + run[3] + price / 4)
+
+    def halved(i: int, j: int) -> Tree:
+        if j - i < BLOCK:
+            return Intervals(runs[i : j + 1], price, heights).tree(0, j - i, 1 << 30)
+        cut = _middle(total, i, j)
+        return JGE, runs[cut][0], halved(cut, j), halved(i, cut - 1)
+
+    return halved(0, len(runs) - 1)
 
 
 def tree(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
@@ -53,17 +90,16 @@ def _halved(runs: Runs, total: list[float], i: int, j: int) -> Tree:
         chained = _chained(runs, i, j)
         if chained is not None:
             return chained
-    middle = (total[i] + total[j + 1]) / 2
-    low, high = i, j
-    while low < high - 1:  # the last run that begins before the middle
-        at = (low + high) // 2
-        if total[at] <= middle:
-            low = at
-        else:
-            high = at
-    # Beside a single value, split so that its wide neighbour stays whole: one test less in each half.
-    cut = low if low > i and (middle - total[low] < total[low + 1] - middle or low == j) else low + 1
+    cut = _middle(total, i, j)
     return JGE, runs[cut][0], _halved(runs, total, cut, j), _halved(runs, total, i, cut - 1)
+
+
+def _middle(total: Sequence[float], i: int, j: int) -> int:
+    # The first run of the upper half by weight.
+    middle = (total[i] + total[j + 1]) / 2
+    at = bisect_right(total, middle, i + 1, j + 1)  # total[at - 1] <= middle < total[at]
+    below = at - 1 > i and middle - total[at - 1] < total[at] - middle
+    return min(max(at - 1 if below else at, i + 1), j)
 
 
 def _chained(runs: Runs, i: int, j: int) -> Tree | None:

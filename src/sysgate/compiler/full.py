@@ -13,22 +13,28 @@ if TYPE_CHECKING:
 
     from sysgate.compiler.runs import Points, Runs, Tree
 
-EFFORT = 1_000_000  # cells of interval tables for the numbers of one tree
+EFFORT = 600_000  # cells of interval tables for the numbers of one tree
 MOST = 64  # runs of an argument's word that get an interval table
 # A tree over numbers may be as high as a balanced one; a little higher where the tests of arguments make paths differ
 # anyhow, and where a profile says which paths matter.
 SLACK = 1
 KNOWN = 2
 PLAIN = 1 << 30
+SELDOM = (0.0, 0.003, 0.01, 0.03)  # layouts tried
 
 
 def setting(price: float, *, known: bool) -> Setting:
     """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less."""
 
+    planned: dict[Runs, Tree] = {}  # what was tried is asked for once more when it is taken
+
     def planner(runs: Runs) -> Tree:
         if len(runs) > MOST:
             return fast.tree(runs, price, {})
-        return Intervals(runs, price, {}).tree(0, len(runs) - 1, PLAIN)
+        found = planned.get(runs)
+        if found is None:
+            found = planned[runs] = Intervals(runs, price, {}).tree(0, len(runs) - 1, PLAIN)
+        return found
 
     def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
         if len(runs) == 1:
@@ -41,4 +47,4 @@ def setting(price: float, *, known: bool) -> Setting:
                 return found[1]
             limit += 1
 
-    return Setting(planner, numbers, order.orders)
+    return Setting(planner, numbers, order.orders, SELDOM)

@@ -28,6 +28,7 @@ CHAIN = 10  # singles in a chain of jeq
 EXCEPTIONS = 2  # singles before a jset
 SPAN = 24  # runs under one leaf
 INFINITE = float("inf")
+TIE = 1e-9  # a leaf of the same cost is taken
 
 
 class Intervals:
@@ -45,11 +46,8 @@ class Intervals:
             self.total.append(self.total[-1] + run[3])
         self._below = [heights.get(run[2], 0) for run in runs]
         self._level = len(set(self._below)) == 1
-        # Of the interval i … j, both in, at [i][j - i]: cost, height, last run left of the split counted from i (-1: it
-        # is a leaf), and the best leaf.
+        # Of the interval i … j, both in, at [i][j - i]: the cost and the best leaf.
         self.cost: list[list[float]] = [[0.0] for _ in range(n)]
-        self.height = [[below] for below in self._below]
-        self.split = [[-1] for _ in range(n)]
         self.leaf: list[list[Leaf | None]] = [[] for _ in range(n)]
         # columns[j]: the costs of the intervals that end with j, the longest first.
         self._columns: list[list[float]] = [[0.0] for _ in range(n)]
@@ -60,6 +58,7 @@ class Intervals:
         for i in range(n - tail):
             self._leaves(i, head if i < head else i)
         self._fill(head, n - tail)
+        self._heights: dict[tuple[int, int], int] = {}
         self._limited: dict[tuple[int, int, int], tuple[float, int]] = {}
         self._reach: list[list[int]] = []
 
@@ -73,39 +72,52 @@ class Intervals:
         for i in range(head):
             length = head - i
             self.cost[i] = like.cost[i][:length]
-            self.height[i] = like.height[i][:length]
-            self.split[i] = like.split[i][:length]
             self.leaf[i] = like.leaf[i][:length]
             self._columns[i] = like._columns[i][:]
         for i in range(len(self.runs) - tail, len(self.runs)):
             self.cost[i] = like.cost[i + shift][:]
-            self.height[i] = like.height[i + shift][:]
-            self.split[i] = like.split[i + shift][:]
             self.leaf[i] = like.leaf[i + shift][:]
             self._columns[i] = like._columns[i + shift][-(i - len(self.runs) + tail + 1) :]
 
     def _fill(self, head: int, border: int) -> None:
         # All intervals that neither end before run `head` nor begin at or after run `border`.
         n, price, total = len(self.runs), self.price, self.total
-        columns, leaves = self._columns, self.leaf
+        columns = self._columns
         for i in range(border - 1, -1, -1):
-            cost, height, split, leaf = self.cost[i], self.height[i], self.split[i], leaves[i]
-            above = self.height
+            cost, leaf = self.cost[i], self.leaf[i]
+            leaves = len(leaf)
+            more = price - total[i]
             for j in range(i + len(cost), n):
-                length = j - i
-                sums = list(map(add, cost, columns[j]))
-                least = min(sums)
-                at = sums.index(least)
-                tall = 1 + max(height[at], above[i + at + 1][length - at - 1])
-                least += price + total[j + 1] - total[i]
-                if length < len(leaf):
-                    offer = leaf[length]
-                    if offer is not None and offer[0] <= least:
-                        least, at, tall = offer[0], -1, offer[5]
+                least = min(map(add, cost, columns[j])) + more + total[j + 1]
+                if j - i < leaves:
+                    offer = leaf[j - i]
+                    if offer is not None and offer[0] < least + TIE:
+                        least = offer[0]
                 cost.append(least)
                 columns[j].insert(0, least)
-                height.append(tall)
-                split.append(at)
+
+    def split(self, i: int, j: int) -> int:
+        """The last run left of the best split of runs i … j; -1 where the best tree is a leaf."""
+        leaf = self.leaf_of(i, j)
+        if leaf is not None and leaf[0] <= self.cost[i][j - i]:
+            return -1
+        sums = list(map(add, self.cost[i], self._columns[j][i + 1 :]))
+        return i + sums.index(min(sums))
+
+    def height(self, i: int, j: int) -> int:
+        """The height of the best tree for runs i … j."""
+        if i == j:
+            return self._below[i]
+        found = self._heights.get((i, j))
+        if found is None:
+            at = self.split(i, j)
+            leaf = self.leaf_of(i, j)
+            if at == -1 and leaf is not None:
+                found = leaf[5]
+            else:
+                found = 1 + max(self.height(i, at), self.height(at + 1, j))
+            self._heights[i, j] = found
+        return found
 
     def _leaf_height(self, i: int, length: int, picked: list[int], tests: int) -> int:
         below = self._below[i : i + length + 1]
@@ -185,7 +197,7 @@ class Intervals:
 
     def limited(self, i: int, j: int, limit: int) -> float:
         """The cost of the best tree for runs i … j of at most `limit` instructions' height; infinite where none is."""
-        if self.height[i][j - i] <= limit:
+        if self.height(i, j) <= limit:
             return self.cost[i][j - i]
         if limit <= 0 or self._reached(limit)[i] < j:
             return INFINITE
@@ -212,7 +224,7 @@ class Intervals:
             if left < INFINITE:
                 cost = left + self.limited(k + 1, j, limit - 1) + coming
                 if cost < best:
-                    best, at = cost, k - i
+                    best, at = cost, k
         self._limited[key] = best, at
         return best
 
@@ -224,9 +236,8 @@ class Intervals:
         """The best tree for runs i … j; of at most `limit` height, where `limited` found one."""
         if i == j:
             return self.runs[i][2]
-        at = self.split[i][j - i] if self.height[i][j - i] <= limit else self._limited[i, j, limit][1]
+        at = self.split(i, j) if self.height(i, j) <= limit else self._limited[i, j, limit][1]
         if at >= 0:
-            at += i
             return JGE, self.runs[at + 1][0], self.tree(at + 1, j, limit - 1), self.tree(i, at, limit - 1)
         leaf = self.leaf_of(i, j)
         assert leaf is not None

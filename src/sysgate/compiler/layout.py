@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from sysgate.compiler.steps import Step, Steps
 
 REACH = 255
-# Steps seldomer made than this, in calls, are put behind the others; 0: none are.
-SELDOM = (0.0, 0.003, 0.01, 0.03)
 
 
-def lay_out(steps: Steps, root: int, price: float) -> tuple[Insn, ...]:
-    """The instructions of the steps that root leads to, root first. price: of an instruction, in steps per call."""
+def lay_out(steps: Steps, root: int, price: float, seldom: Sequence[float]) -> tuple[Insn, ...]:
+    """The instructions of the steps that root leads to, root first.
+
+    price: of an instruction, in steps per call. seldom: the layouts to try where jumps do not reach everywhere: steps
+    made less often than so, in calls, are put behind the others.
+    """
     weights = _weights(steps, root)
     before = _straight_predecessors(steps.all, weights)
     best: Layout | None = None
-    for seldom in SELDOM:
+    for limit in seldom:
         layout = Layout(steps, weights, before)
-        layout.fill(root, seldom)
+        layout.fill(root, limit)
         if best is None or layout.cost(price) < best.cost(price):
             best = layout
         if len(layout.insns) <= REACH:

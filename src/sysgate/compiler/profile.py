@@ -7,16 +7,17 @@ of ordinary programs (compiler/prior), each weighing the same, with a tenth spre
 
 from __future__ import annotations
 
-from sysgate.compiler.prior import CALLS
 from sysgate.errors import CompileError
 from sysgate.facts import arches, calls
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 SPREAD = 0.1
+PRICE = 0.03
+# 0.3 is asked for; a little more, since recordings with few unserved calls count for less than that (FEW).
 UNSERVED = 0.4
 # Where fewer than this of a recording's calls are not served, they hardly count: a handful says little.
 FEW = 0.001
@@ -38,7 +39,16 @@ class Weights(Value):
 
 def built_in() -> Weights:
     """The weights of ordinary programs."""
-    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), 0.03, UNSERVED)
+    from sysgate.compiler.prior import CALLS
+
+    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), PRICE, UNSERVED)
+
+
+def in_short() -> Weights:
+    """The same from their means alone: quicker to load and to add up."""
+    from sysgate.compiler.prior_means import MEANS
+
+    return Weights(((1 - SPREAD, MEANS),), PRICE, UNSERVED)
 
 
 def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
@@ -61,42 +71,38 @@ def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
     return Weights(((1.0, known),), 0.01, 0.1)
 
 
-def numbers(weights: Weights, audit: int, served: Callable[[int], bool]) -> list[tuple[int, float]]:
-    """The numbers of an architecture that have a weight, ascending, with it.
-
-    served: whether the bitmap answers for a number.
-    """
+def known_numbers(audit: int, *, second: bool) -> tuple[Mapping[str, int], ...]:
+    """The tables (name → number) of the ABIs under an AUDIT_ARCH value. second: with that of x32 beside x86_64."""
     known = arches.by_audit(audit)
-    tables = [calls.table(arch.name) for arch in known]
+    return tuple(calls.table(arch.name) for arch in (known if second else known[:1]))
+
+
+def numbers(weights: Weights, tables: Sequence[Mapping[str, int]], served: Container[int]) -> list[tuple[int, float]]:
+    """The numbers that have a weight, ascending, with it.
+
+    tables: of an architecture (known_numbers). served: the numbers for which the bitmap answers.
+    """
     summed: dict[int, float] = {}
-    spread = 1.0
     for place, table in enumerate(tables):
-        second = SECOND if place else 1.0
+        spread = 0.0 if place else 1.0
         for share, recording in weights.recordings:
             found = [(table[name], count) for name, count in recording.items() if name in table]
-            whole = sum([count for _, count in found])
-            if whole:
-                _add(summed, found, share * second / whole, served, weights.unserved)
-            if not place:
-                spread -= share
-    if tables and spread > 0:
-        even = [(number, 1.0) for number in tables[0].values()]
-        _add(summed, even, spread / len(even), served, weights.unserved)
+            _add(summed, found, share * (SECOND if place else 1.0), served, weights.unserved)
+            spread -= share
+        if spread > 0:
+            _add(summed, [(number, 1.0) for number in table.values()], spread, served, weights.unserved)
     return sorted(summed.items())
 
 
 def _add(
-    summed: dict[int, float],
-    found: list[tuple[int, float]],
-    scale: float,
-    served: Callable[[int], bool],
-    more: float,
+    summed: dict[int, float], found: list[tuple[int, float]], share: float, served: Container[int], unserved: float
 ) -> None:
-    # The unserved ones of a recording share 0.3 among them, less where they are few.
-    unserved = {number: scale * count for number, count in found if not served(number)}
-    whole = sum([scale * count for _, count in found])
-    few = sum(unserved.values())
-    more *= whole / (few + FEW * whole)
+    # The unserved calls of a recording count once more, all of them together `unserved`; less where they are few.
+    whole = sum([count for _, count in found])
+    if not whole:
+        return
+    few = sum([count for number, count in found if number not in served])
+    scale = share / whole
+    more = scale * (1 + unserved * whole / (few + FEW * whole))
     for number, count in found:
-        weight = scale * count
-        summed[number] = summed.get(number, 0.0) + (weight * (1 + more) if number in unserved else weight)
+        summed[number] = summed.get(number, 0.0) + count * (scale if number in served else more)

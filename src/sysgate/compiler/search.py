@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from math import log2
 
+from sysgate.compiler.cubes import cubes
 from sysgate.compiler.intervals import INFINITE, Intervals
 from sysgate.compiler.runs import FULL, touching, without_point
 from sysgate.compiler.steps import JEQ, JGE, JSET
@@ -24,15 +25,14 @@ if TYPE_CHECKING:
     # What was taken away: code, k, target.
     Peel = tuple[int, int, int]
 
+LEVELS = (3, 2, 1)  # peels in a row, by level
 BEAM = 1  # states kept on each level
 TRIED = 2  # peels of a state that get their intervals
 HOT = 3  # single values tried by jeq
 CUBES = 4  # cubes tried by jset
-CUBE_BITS = 9  # cubes of numbers below 512: that is where calls are
 SPLITS = (3, 2, 1)  # splits of runs whose halves are searched, by level
 ENDS = 2  # ways to begin that are searched further
 LIGHT = 0.02  # halves that weigh less are left to the intervals
-WORTH = 0.001  # points that weigh less do not choose a cube
 MOST_RUNS = 160  # above, the intervals alone take too long
 
 
@@ -70,7 +70,7 @@ class Search:
         if len(runs) < 5 or weight < LIGHT or self.effort < 0:
             return self._plain(runs, limit)
         best: tuple[float, Tree] | None = None
-        for spent, path, rest, left in self._peeled(runs, points, limit, 3 if level == 0 else 2):
+        for spent, path, rest, left in self._peeled(runs, points, limit, LEVELS[min(level, len(LEVELS) - 1)]):
             found = self._halves(rest, left, limit - len(path), level)
             if found is not None and (best is None or spent + found[0] < best[0]):
                 tree = found[1]
@@ -88,7 +88,7 @@ class Search:
         # The best split or two, each half searched on its own.
         best = self._plain(runs, limit)
         table, i, j = self.table(runs)
-        if j < i + 4 or best is None or table.split[i][j - i] == -1:
+        if j < i + 4 or best is None or table.split(i, j) == -1:
             return best
         weight = sum([w for _, w in points])
         sums = sorted((table.cost[i][k - i] + table.cost[k + 1][j - k - 1], k) for k in range(i, j))
@@ -156,41 +156,8 @@ class Search:
             value = runs[at][0]
             rest = tuple([point for point in points if point[0] != value])
             made.append(((JEQ, value, runs[at][2]), without_point(runs, at), rest))
-        for inside, target in self._cubes(runs, points):
+        for inside, target in cubes(runs, points)[:CUBES]:
             mask = ~inside & FULL
             rest = tuple([point for point in points if point[0] & mask])
             made.append(((JSET, mask, target), touching(runs, mask, rest), rest))
         return made
-
-    def _cubes(self, runs: Runs, points: Points) -> list[tuple[int, int]]:
-        # Sets of bits such that all values inside them go to one target; of the largest such sets the heaviest.
-        # Sets of values, and sets of such sets, are integers with a bit each.
-        values: dict[int, int] = {}
-        for low, high, target, _ in runs:
-            if low < _SIZE:
-                values[target] = values.get(target, 0) | (2 << min(high, _SIZE - 1)) - (1 << low)
-        holds = {}  # by target, the sets that some value of it is inside
-        for target, sets in values.items():
-            for step, without in _BITS:
-                sets |= (sets & without) << step
-            holds[target] = sets
-        heavy = [point for point in points if point[1] > WORTH]
-        found = []
-        for target, sets in holds.items():
-            for other, too in holds.items():
-                if other != target:
-                    sets &= ~too
-            for step, without in _BITS:
-                sets &= ~(sets >> step & without)
-            while sets:
-                inside = sets.bit_length() - 1
-                sets ^= 1 << inside
-                outside = ~inside
-                found.append((sum([w for v, w in heavy if not v & outside]), inside, target))
-        found.sort(reverse=True)
-        return [(inside, target) for _, inside, target in found[:CUBES]]
-
-
-_SIZE = 1 << CUBE_BITS
-# For each bit its place in an index, and the indexes that lack it.
-_BITS = tuple((1 << bit, sum(1 << index for index in range(_SIZE) if not index >> bit & 1)) for bit in range(CUBE_BITS))
