@@ -9,8 +9,10 @@ from contextlib import suppress
 
 from sysgate.errors import KernelError, PolicyError
 from sysgate.kernel import procfs, ptrace
-from sysgate.life import attach_target
+from sysgate.life import attach_target, registry
 from sysgate.life.arming import OPTIONS, Thread, Tracer
+from sysgate.life.attach import FORM
+from sysgate.life.attach_program import attachable
 from sysgate.life.moment import moment
 
 TYPE_CHECKING = False
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sysgate.life.attach_program import Attachable
     from sysgate.life.attach_target import Target
     from sysgate.life.moment import Moment
+    from sysgate.policy.ast import Policy
 
 _READY, _CONFINED, _FAILED = b"ready", b"confined", b"failed"
 
@@ -73,11 +76,13 @@ class Armed:
     """A tracer, in a process of its own, that waits for the moment of a program that is started now.
 
     Use as launch's `held`: called with the held child it begins to trace, then the program may start. If the tracer is
-    killed the program is too. Afterwards `outcome` says what became of it.
+    killed the program is too. Afterwards `outcome` says what became of it. name: as life.moment.moment. Raises
+    PolicyError, CompileError.
     """
 
-    def __init__(self, made: Attachable, name: str) -> None:
-        self._made, self._moment = made, moment(name, made.audits)
+    def __init__(self, policy: Policy, name: str) -> None:
+        self._policy, self._made = policy, attachable(policy)
+        self._moment = moment(name, self._made.audits)
         self._reports = -1
 
     def __call__(self, child: Child) -> None:
@@ -124,6 +129,7 @@ class Armed:
             ticket = child.ticket
 
             def told(pid: int) -> None:
+                registry.record(pid, self._policy, form=FORM, how=f"run --when {self._moment.name}")
                 os.write(0, _CONFINED)
 
             tracer = Tracer(threads, self._made, self._moment, ticket=ticket, told=told, fatal=True)

@@ -216,7 +216,7 @@ def _confine(target: Target, tid: int, made: Attachable, flags: int, filters: tu
     try:
         if filters is None and target.filtered:
             filters = programs_of(target.pid, tid)
-        held = Held(tid, target.regions, filters=filters)
+        held = Held(tid, target.regions, near=target.near, filters=filters)
     except BaseException:
         ptrace.detach(tid)
         raise

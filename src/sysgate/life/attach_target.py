@@ -9,7 +9,7 @@ import time
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs
 from sysgate.kernel.procfs import Region
-from sysgate.life.remote import I386, X86_64
+from sysgate.life.remote import I386, X86_64, instruction
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -50,6 +50,7 @@ class Target(Value):
     started: its start time, which with pid names it for good. candidates: the threads that can be stopped for it, the
     first one first. filtered: whether it stands behind filters; filters: how many (-1: the kernel does not say).
     abi: what its program was built for. regions: the parts of its memory that the kernel names, the stack among them.
+    near: where an instruction that makes calls was seen, 0 if nowhere.
     """
 
     pid: int
@@ -59,6 +60,7 @@ class Target(Value):
     filters: int
     abi: Abi
     regions: tuple[Region, ...]
+    near: int
 
 
 def examine(pid: int, audits: Sequence[int]) -> Target:
@@ -97,7 +99,8 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
     regions = _named_regions(pid, candidates[0])
     if not regions:
         raise not_ours(pid, known)
-    return Target(pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions)
+    near = instruction(candidates[0], abi, regions) or 0
+    return Target(pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions, near)
 
 
 def living(pid: int) -> tuple[Thread, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sysgate.action import ALLOW
 from sysgate.facts import arches, calls
 from sysgate.life.armed import Armed
-from sysgate.life.attach_program import attachable
 from sysgate.life.remote import X86_64
 from sysgate.life.strict import IN_LOADER
 from sysgate.policy.ruleset import Gate, Segment
@@ -33,8 +32,7 @@ def run(argv: Sequence[bytes], wide: Policy | None, then: Policy, when: str) -> 
     from sysgate.launch import foreground, prepared
     from sysgate.policy import include
 
-    made = attachable(then)
-    armed = Armed(made, when)
+    armed = Armed(then, when)
     if wide is not None:
         gate = prepared.prepare(wide).gate
     elif when == "main":

@@ -86,8 +86,8 @@ class Held:
     """A thread that this process traces, at an EVENT_STOP, or at the entry of a call (which is then not made yet).
 
     saved: its registers there. regions: its process's memory as it was shortly before; b"[stack]" and b"[vdso]" are
-    looked up there, and checked. filters: the programs it stands behind, all of them asked before each call; None
-    where they are known to let these calls pass.
+    looked up there, and checked. near: where an instruction that makes calls was seen, 0 if nowhere. filters: the
+    programs it stands behind, all of them asked before each call; None where they are known to let these calls pass.
     Raises KernelError where it has no instruction to make calls with. Then, too, `release` is due.
     """
 
@@ -97,6 +97,7 @@ class Held:
         regions: Sequence[Region],
         *,
         at_entry: bool = False,
+        near: int = 0,
         filters: Sequence[Program] | None = None,
     ) -> None:
         self.tid = tid
@@ -106,6 +107,8 @@ class Held:
         self._filters = filters
         self._at_entry = at_entry
         self._dirty = False
+        self._near = near
+        self._memory = -1
         self.abi = abi_of(self.saved)
         self._instruction = self.saved[ptrace.RIP] - 2 if at_entry else 0
 
@@ -159,8 +162,7 @@ class Held:
 
     def release(self) -> None:
         """Let it go on as if nothing had been. Raises KernelError where it has ended."""
-        if self._dirty:
-            self.settle()
+        self.settle()
         ptrace.detach(self.tid)
 
     def settle(self) -> None:
@@ -168,6 +170,11 @@ class Held:
 
         A call at whose entry it was held is made anew when the thread goes on.
         """
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
+        if not self._dirty:
+            return
         if self._at_entry:
             saved = list(self.saved)
             saved[ptrace.RIP] -= 2
@@ -210,16 +217,15 @@ class Held:
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of its memory; fewer, or none, where it is not mapped."""
-        return read_memory(self.tid, address, size)
+        try:
+            return os.pread(self._open_memory(), size, address)
+        except (OSError, OverflowError):
+            return b""
 
     def write(self, address: int, data: bytes) -> None:
         """Put bytes into its memory. Raises KernelError."""
         try:
-            file = os.open(f"/proc/{self.tid}/mem", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                written = os.pwrite(file, data, address)
-            finally:
-                os.close(file)
+            written = os.pwrite(self._open_memory(), data, address)
         except OSError as error:
             raise KernelError(
                 error.errno or 0, f"thread {self.tid}: its memory cannot be written: {error.strerror}"
@@ -227,11 +233,18 @@ class Held:
         if written != len(data):
             raise KernelError(errno.EFAULT, f"thread {self.tid}: its memory cannot be written at {address:#x}")
 
+    def _open_memory(self) -> int:
+        # Opened while it is stopped, for an execve before would have given it another memory.
+        if self._memory < 0:
+            self._memory = os.open(f"/proc/{self.tid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        return self._memory
+
     # ---- steps
 
     def _find_instruction(self) -> int:
         if not self._instruction:
-            known = instruction(self.tid, self.abi, self._regions)
+            seen = self._near and self.read(self._near, 2) == self.abi.instruction
+            known = self._near if seen else instruction(self.tid, self.abi, self._regions)
             # The process may have become another program since its memory was looked up.
             self._instruction = known or instruction(self.tid, self.abi, procfs.maps(self.tid)) or 0
             if not self._instruction:
