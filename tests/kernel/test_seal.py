@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -112,6 +113,23 @@ def test_a_missing_program_is_127_and_a_mistyped_call_is_said(as_user):
     assert run(as_user, [*rules(*NO_MKDIR), "--when", "main"], ["/nonexistent/program"]).returncode == 127
     mistyped = run(as_user, [*rules(*NO_MKDIR), "--when", "lisen"], ["/bin/true"])
     assert (mistyped.returncode, "did you mean listen?" in mistyped.stderr) == (125, True)
+
+
+REACHES = """
+import os, socket, sys
+tracer = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("TracerPid"))
+try: open(f"/proc/{tracer}/mem", "r+b").close(); print("reached")
+except OSError as error: print(error.errno)
+"""
+
+
+def test_the_program_cannot_reach_into_its_tracer():
+    if os.geteuid() != 0:
+        pytest.skip("not run as root")
+    # Root reaches any process; so only the ordinary user is asked.
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = run(lambda command: [*user, *command], [*rules(*NO_MKDIR), "--when", "listen"], [PYTHON, "-c", REACHES])
+    assert done.stdout == "13\n"
 
 
 WAITS = """

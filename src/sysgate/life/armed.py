@@ -114,6 +114,8 @@ class Armed:
 
     def _trace(self, child: Child, writes: int) -> None:
         # Does not return.
+        from sysgate.supervise import shield
+
         try:
             os.setsid()  # what a terminal sends to the program is not for its tracer
             signal.pthread_sigmask(signal.SIG_SETMASK, set(range(1, 65)) - {32, 33})
@@ -125,6 +127,7 @@ class Armed:
                 error = attach_target.not_ours(child.pid)
                 os.write(0, b"%d\n" % (error.errno or 0) + error.message.encode("utf-8", "surrogateescape"))
                 return
+            shield.up()  # until its moment the program may be allowed to trace, and to write others' memory
             threads = {child.pid: Thread(child.pid, child.pid)}
             ticket = child.ticket
 

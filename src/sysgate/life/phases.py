@@ -41,7 +41,7 @@ def run(argv: Sequence[bytes], wide: Policy | None, then: Policy, when: str) -> 
         gate = prepared.prepare(include.parse(_FREE, "<start>")).gate
     # Later it may have no privilege to do without it, and prctl(2) may be refused.
     task.renounce_new_privileges()
-    ready = prepared.Prepared(gate, _SECCOMP)
+    ready = prepared.Prepared(gate, _SECCOMP, wide)
     ended = foreground.run(argv, ready, prepared.NATIVE, held=armed)
     return ended, armed.outcome()
 
