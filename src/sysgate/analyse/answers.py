@@ -52,12 +52,17 @@ def _cases(conditions: Conditions, node: int) -> Cases:
     space = conditions.space
     leaves = space.leaves(node)
     where = {leaf: _where(conditions, node, leaf) for leaf in leaves}
-    if len(leaves) <= 2 and ALLOW in leaves:
-        last = next((leaf for leaf in leaves if leaf != ALLOW), ALLOW)
-        return _in_order(conditions, where, [ALLOW, last] if last != ALLOW else [ALLOW])
+    allows = [leaf for leaf in leaves if _allows(leaf)]
+    if len(leaves) == 2 and len(allows) == 1:
+        return _in_order(conditions, where, [*allows, *(leaf for leaf in leaves if leaf not in allows)])
     if len(leaves) <= _FEW:
         return _best_order(conditions, where, frozenset(leaves), {})
     return _cheapest_next(conditions, where)
+
+
+def _allows(leaf: Hashable) -> bool:
+    """Whether a leaf, an action or one with the line it comes from, lets the call pass."""
+    return leaf == ALLOW or (isinstance(leaf, tuple) and leaf[0] == ALLOW)
 
 
 def _where(conditions: Conditions, node: int, leaf: Hashable) -> int:
@@ -78,7 +83,7 @@ def _cheapest_next(conditions: Conditions, where: dict[Hashable, int]) -> Cases:
     left = dict(where)
     while len(left) > 1:
         ways = [(conditions.between(own, space.either(own, before)), leaf) for leaf, own in left.items()]
-        condition, leaf = min(ways, key=lambda way: (way[0].cost, way[1] == ALLOW))
+        condition, leaf = min(ways, key=lambda way: (way[0].cost, _allows(way[1])))
         first.append((condition, leaf))
         before = space.either(before, left.pop(leaf))
     return Cases(tuple(first), next(iter(left)))
@@ -112,7 +117,7 @@ def _best_order(
                 found.append(Cases(((condition, leaf), *rest.first), rest.last))
             if not found:
                 raise reason
-            known[left] = min(found, key=lambda one: (one.cost, one.last == ALLOW))
+            known[left] = min(found, key=lambda one: (one.cost, _allows(one.last)))
     return known[left]
 
 

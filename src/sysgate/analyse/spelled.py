@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _TEST = 2.0  # what a test costs beside its constants
 _MASKED = 1.0  # what `( & )` costs beside the mask itself
 _ODD = 3.5  # what a range costs more that nobody would recognise
+_NOT = 0.2  # what != costs more than ==
+_BOUND = 0.3  # what < costs more than ==
 _FEW = 8  # neighbouring values are named one by one up to this number
 
 
@@ -62,7 +64,8 @@ class _Spelling:
             low, high = found[0]
             if low == high:
                 text, cost = self.equal(low)
-                return said.test(f"{self.value} {'==' if holds else '!='} {grouped(text)}", self.cost + cost)
+                operator = "==" if holds else "!="
+                return said.test(f"{self.value} {operator} {grouped(text)}", self.cost + cost + (0 if holds else _NOT))
             # The bound that is written shorter: < 4 rather than <= 3, >= 0 rather than > -1.
             if low == self.ends[0]:
                 return self.bound(("<", high + 1), ("<=", high)) if holds else self.bound((">", high), (">=", high + 1))
@@ -98,7 +101,7 @@ class _Spelling:
             round_one = value & (value - 1) == 0 and value > 1
             found.append((cost - 0.25 * round_one, order, f"{self.value} {operator} {text}", cost))
         _, _, text, cost = min(found)
-        return said.test(text, self.cost + cost + self.odd())
+        return said.test(text, self.cost + cost + _BOUND + self.odd())
 
     def odd(self) -> float:
         """What a range costs more: flags are not ordered, nor are bits out of the middle of a number."""

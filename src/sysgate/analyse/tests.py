@@ -41,7 +41,7 @@ class Tests:
             best = self.simple(inner, outer)
             if best is None or (best.cost > _DEAR and self.looks_regular(inner, best)):
                 found = [] if best is None else [best]
-                for members in self.choices(inner, outer):
+                for members in dict.fromkeys([inner, outer]):
                     found += self.as_two(members)
                 best = min(found, key=_reading, default=None)
             self._known[key] = best
@@ -130,7 +130,7 @@ class Tests:
         seen = self.seen_as(values.mask_of(space, members, self.register))
         outside = space.negated(members)
         for which, holds in ((members, True), (outside, False)):
-            around = values.hull(space, which, self.register)
+            around = values.hull(space, which)
             low, high = values.ends(space, which, self.register, seen.bits)
             covers = [
                 values.cube(space, around, self.register) if around.mask else TRUE,

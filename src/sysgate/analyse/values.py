@@ -86,17 +86,27 @@ def after(value: int, mask: int) -> int:
     return (value | ~mask) + 1 & mask
 
 
-def hull(space: Space, members: int, register: int) -> Cube:
-    """The smallest cube around a set that is not empty: the bits that all its members have alike."""
-    mask = value = 0
-    for variable in space.support(members):
-        _, bit = space.place(variable)
-        one = space.node(variable, FALSE, TRUE)
-        if space.within(members, one):
-            mask, value = mask | 1 << bit, value | 1 << bit
-        elif space.both(members, one) == FALSE:
-            mask |= 1 << bit
-    return Cube(mask, value)
+def hull(space: Space, members: int) -> Cube:
+    """The smallest cube around a set of one register that is not empty: the bits that all its members have alike."""
+    known: dict[int, tuple[int, int]] = {TRUE: (0, 0)}
+
+    def walk(node: int) -> tuple[int, int]:
+        if node not in known:
+            bit = 1 << space.place(space.variable[node])[1]
+            low, high = space.low[node], space.high[node]
+            if low == FALSE:
+                mask, value = walk(high)
+                known[node] = mask | bit, value | bit
+            elif high == FALSE:
+                mask, value = walk(low)
+                known[node] = mask | bit, value
+            else:
+                (mask, value), (other, second) = walk(low), walk(high)
+                alike = mask & other & ~(value ^ second)
+                known[node] = alike, value & alike
+        return known[node]
+
+    return Cube(*walk(members))
 
 
 def cube(space: Space, of: Cube, register: int) -> int:
