@@ -16,27 +16,23 @@ if TYPE_CHECKING:
 MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
 
 
-def _same(action: Action) -> Action:
-    return action
-
-
 def compile(
     gate: Gate,
     *,
     optimize: str = "full",
     weights: Weights | None = None,
-    leaf: Callable[[Action], Action] = _same,
+    leaf: Callable[[Action], Action] | None = None,
     ticket: tuple[int, frozenset[int]] | None = None,
 ) -> Program:
     """The program that answers as the gate does.
 
     optimize: "full" searches for up to a second, "fast" takes milliseconds. weights: how often each call is made
     (profile.of_counts); None for the built-in profile. leaf: what is really returned for an action, applied to the
-    answer that won. ticket: (AUDIT_ARCH value, numbers): calls that pass with the launch ticket in their last three
+    answer that won; None for the action itself. ticket: (AUDIT_ARCH value, numbers): calls that pass with the launch ticket in their last three
     arguments (bpf.ticket). Raises CompileError where no program of at most 4,096 instructions is found.
     """
     from sysgate.compiler import profile
-    from sysgate.compiler.assemble import Assembly
+    from sysgate.compiler.assemble import Assembly, same
 
     if optimize == "fast":
         from sysgate.compiler import fast
@@ -49,7 +45,7 @@ def compile(
         known = profile.built_in() if weights is None else weights
         setting = full.setting(known.price, known=weights is not None)
     try:
-        insns = Assembly(gate, known, setting, leaf, ticket).program()
+        insns = Assembly(gate, known, setting, leaf or same, ticket).program()
     except RecursionError:
         raise CompileError("the policy is nested too deeply to be compiled") from None
     if len(insns) > MAX_INSTRUCTIONS:

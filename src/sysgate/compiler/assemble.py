@@ -44,11 +44,22 @@ NARROW_SHARE = 0.1
 X32 = 0x4000_0000  # __X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h
 
 
-class Setting:
-    """How hard to try: the trees for arguments and for numbers, the orders of words, the layouts (layout.lay_out)."""
+def same(action: Action) -> Action:
+    """The action itself: what is returned where nothing else is wanted."""
+    return action
 
-    def __init__(self, planner: Planner, numbers: Numbers, orders: Orders, seldom: tuple[float, ...]) -> None:
-        self.planner, self.numbers, self.orders, self.seldom = planner, numbers, orders, seldom
+
+class Setting:
+    """How hard to try: the trees for arguments and for numbers, the orders of words, the layouts (layout.lay_out).
+
+    thorough: code every form of a test to see which is the cheapest.
+    """
+
+    def __init__(
+        self, planner: Planner, numbers: Numbers, orders: Orders, seldom: tuple[float, ...], *, thorough: bool
+    ) -> None:
+        self.planner, self.numbers, self.orders = planner, numbers, orders
+        self.seldom, self.thorough = seldom, thorough
 
 
 class Group:
@@ -99,7 +110,8 @@ class Assembly:
     ) -> None:
         self.gate, self.weights, self.setting, self.leaf, self.ticket = gate, weights, setting, leaf, ticket
         self.diagram = Diagram()
-        self.coder = Coder(self.diagram, setting.planner, weights.price, big_endian=gate.big_endian)
+        thorough, big_endian = setting.thorough, gate.big_endian
+        self.coder = Coder(self.diagram, setting.planner, weights.price, thorough=thorough, big_endian=big_endian)
         self.foreign = self.diagram.leaf(leaf(gate.foreign))
         self.allow = self.diagram.leaf(ALLOW)
         # What numbers mean: by key the diagrams to choose from, each with the same answers.
@@ -171,19 +183,23 @@ class Assembly:
         return known
 
     def _lowered(self, rules: Sequence[Bound]) -> Iterable[int]:
-        if len(lower.variables(rules)) <= lower.MAX_VARIABLES:
+        looked = lower.variables(rules)
+        if len(looked) <= lower.MAX_VARIABLES:
+            masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
             for order in self.setting.orders(rules):
                 self.diagram.budget = NODES
                 try:
-                    root = prune(self.diagram, lower.Lowering(self.diagram, order).rules(rules))
+                    root = lower.Lowering(self.diagram, order).rules(rules)
+                    yield self._mapped(prune(self.diagram, root) if masked else root)
                 except Overflow:
                     break
-                yield self.diagram.replace(root, self._returned, self._leaves)
             else:
                 return
         self.diagram.budget = 1 << 60
-        root = chain(lower.Lowering(self.diagram, Order()), rules)
-        yield self.diagram.replace(root, self._returned, self._leaves)
+        yield self._mapped(chain(lower.Lowering(self.diagram, Order()), rules))
+
+    def _mapped(self, root: int) -> int:
+        return self.diagram.replace(root, self._returned, self._leaves) if self.leaf is not same else root
 
     def _returned(self, index: int) -> int | None:
         if self.diagram.nodes[index][0] != LEAF:

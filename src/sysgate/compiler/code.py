@@ -12,14 +12,14 @@ from sysgate.compiler import plausible
 from sysgate.compiler.diagram import ARCH, FULL, LEAF
 from sysgate.compiler.rare import rare, rare_steps
 from sysgate.compiler.runs import joined
-from sysgate.compiler.steps import AND, JEQ, JSET, LD, OR_X, RET, TAX, XOR, Steps
+from sysgate.compiler.steps import AND, JEQ, JGE, JSET, LD, OR_X, RET, TAX, XOR, Steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sysgate.compiler.diagram import Diagram
-    from sysgate.compiler.runs import Runs, Tree
+    from sysgate.compiler.runs import Run, Runs, Tree
 
     # Runs of a word → the tree that tells them apart; its targets are those of the runs.
     Planner = Callable[[Runs], Tree]
@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 TICKET = -2
 # Of calls from covered architectures: nearly all there are.
 COVERED = 0.999
+# About what a call that matches none of the rare values pays for their chain, in steps.
+MISSED = 5
 
 
 class Coder:
     """Codes the nodes of a diagram.
 
-    price: what an instruction costs, in steps per call. planner: for runs of values of one word.
+    price: what an instruction costs, in steps per call. planner: for runs of values of one word. thorough: whether to
+    code every form to see which is the cheapest.
     """
 
-    def __init__(self, diagram: Diagram, planner: Planner, price: float, *, big_endian: bool) -> None:
-        self.diagram, self.planner, self.price = diagram, planner, price
+    def __init__(self, diagram: Diagram, planner: Planner, price: float, *, thorough: bool, big_endian: bool) -> None:
+        self.diagram, self.planner, self.price, self.thorough = diagram, planner, price, thorough
         self.steps = Steps()
         self._swap = 1 if big_endian else 0
         # By node: its body, and the number of steps from there to the end of a call; the load in front of it.
@@ -52,9 +55,10 @@ class Coder:
         weight: how often calls come there. name: of the call that comes most, None where it is not known.
         """
         order = [index for index in self.diagram.below(root) if index not in self._cold]
-        reach = self._reach(order, root, weight, name)
+        shares = {index: self._shares(index, name) for index in order}
+        reach = self._reach(order, root, weight, shares)
         for index in order:
-            self._code(index, reach[index], name)
+            self._code(index, reach[index], shares[index])
         return self.entry(root)
 
     def entry(self, index: int) -> tuple[int, float]:
@@ -73,12 +77,14 @@ class Coder:
             del self._cold[index], self._body[index]
         self.steps.back_to(mark[1])
 
-    def _reach(self, order: list[int], root: int, weight: float, name: str | None) -> dict[int, float]:
+    def _reach(
+        self, order: list[int], root: int, weight: float, shares: Mapping[int, Sequence[float]]
+    ) -> dict[int, float]:
         reach = dict.fromkeys(order, 0.0)
         if root in reach:
             reach[root] = weight
         for index in reversed(order):  # parents come after their kids
-            for kid, share in zip(self.diagram.nodes[index][3], self._shares(index, name)):
+            for kid, share in zip(self.diagram.nodes[index][3], shares[index]):
                 if kid in reach:
                     reach[kid] += reach[index] * share
         return reach
@@ -93,7 +99,7 @@ class Coder:
             return [COVERED if start in cuts and start + 1 in cuts else 1 - COVERED for start in (0, *cuts)]
         return plausible.shares(word, mask, cuts, name)
 
-    def _code(self, index: int, weight: float, name: str | None) -> None:
+    def _code(self, index: int, weight: float, shares: Sequence[float]) -> None:
         word, mask, cuts, kids = self.diagram.nodes[index]
         if word == LEAF:
             action = self.diagram.value(index)
@@ -107,7 +113,7 @@ class Coder:
             self._body[index] = step, 23 + otherwise[1]
             self._cold[index] = step
         else:
-            step, cost = self._cheapest(self._forms(index, self._shares(index, name), weight), weight)
+            step, cost = self._cheapest(self._forms(index, shares, weight), weight)
             self._body[index] = step, cost
             self._cold[index] = self.steps.add(LD, self.offset(word), step)
 
@@ -127,11 +133,14 @@ class Coder:
         nodes = self.diagram.nodes
         warm = [self._body[kid] if nodes[kid][0] == word else self.entry(kid) for kid in kids]
         if mask == FULL:
-            forms: list[Form] = [lambda: self.tree((0, *cuts), warm, shares, weight)]
+            plain: Form = lambda: self.tree((0, *cuts), warm, shares, weight)  # noqa: E731
             found = rare(self.diagram, index)
-            if found is not None:
-                forms.append(lambda: rare_steps(self, index, found, warm, shares, weight))
-            return forms
+            if found is None:
+                return [plain]
+            chained: Form = lambda: rare_steps(self, index, found, warm, shares, weight)  # noqa: E731
+            if self.thorough:
+                return [plain, chained]
+            return [chained if weight * MISSED < self.price * (len(found[0]) - 3) else plain]
         if len(cuts) == 1:
             bits = 0
             if cuts[0] == mask & -mask:  # nothing of the mask is set, or something
@@ -165,14 +174,28 @@ class Coder:
         self, starts: Sequence[int], targets: Sequence[tuple[int, float]], shares: Sequence[float], weight: float
     ) -> tuple[int, float]:
         """The first step of a search for the interval, and how many steps that and what follows make."""
-        ends = [*starts[1:], FULL + 1]
+        after = sum([share * target[1] for share, target in zip(shares, targets)])
         runs = joined(
-            (start, end - 1, target[0], share * weight)
-            for start, end, target, share in zip(starts, ends, targets, shares)
+            [
+                (start, end - 1, target[0], share)
+                for start, end, target, share in zip(starts, [*starts[1:], FULL + 1], targets, shares)
+            ]
         )
-        points = [(start, share) for start, share in zip(starts, shares)]
-        step, cost = self.steps.tree(self.planner(runs), points)
-        return step, cost + sum([share * target[1] for share, target in zip(shares, targets)])
+        if len(runs) == 1:
+            return runs[0][2], after
+        low = runs[0]
+        if len(runs) == 2:
+            return self._jump(JGE, runs[1][0], runs[1], low), after + 1
+        if len(runs) == 3 and runs[2][2] == low[2] and runs[1][0] == runs[1][1]:
+            return self._jump(JEQ, runs[1][0], runs[1], (0, 0, low[2], low[3] + runs[2][3])), after + 1
+        tree = self.planner(tuple([(first, last, target, share * weight) for first, last, target, share in runs]))
+        step, cost = self.steps.tree(tree, [(run[0], run[3]) for run in runs])
+        return step, cost + after
+
+    def _jump(self, code: int, k: int, hit: Run, missed: Run) -> int:
+        step = self.steps.add(code, k, hit[2], missed[2])
+        self.steps.weigh(step, hit[3], missed[3])
+        return step
 
     def offset(self, word: int) -> int:
         """Bytes from the start of struct seccomp_data, in which 64-bit fields have the machine's byte order."""

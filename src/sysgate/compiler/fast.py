@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Up to here the best tree by dynamic programming is a matter of a millisecond.
 FEW = 12
-PLAIN_PRICE = 0.06
+PLAIN_PRICE = 0.08
 BLOCK = 40  # the same for numbers
 MUCH = 0.25  # of all calls: what a cube at the root must decide
 SELDOM = (0.01,)
@@ -40,7 +40,7 @@ def setting(price: float) -> Setting:
         level = len(set(heights.values())) == 1
         return by_number(runs, points, PLAIN_PRICE if level else price, heights)
 
-    return Setting(planner, numbers, lambda rules: (Order(),), SELDOM)
+    return Setting(planner, numbers, lambda rules: (Order(),), SELDOM, thorough=False)
 
 
 def by_number(runs: Runs, points: Points, price: float, heights: Mapping[int, int]) -> Tree:

@@ -47,4 +47,4 @@ def setting(price: float, *, known: bool) -> Setting:
                 return found[1]
             limit += 1
 
-    return Setting(planner, numbers, order.orders, SELDOM)
+    return Setting(planner, numbers, order.orders, SELDOM, thorough=True)

@@ -264,7 +264,7 @@ def _apart(runs: tuple[Run, ...], missed: int, bits: int) -> tuple[int, list[int
     # The target of all values with a bit outside `bits`, and the few single values that are not to be told by that;
     # -1 where there are no others.
     hit = -1
-    exceptions = []
+    exceptions: list[int] = []
     for at, (low, high, target, _) in enumerate(runs):
         if target == missed:
             continue

@@ -41,6 +41,9 @@ def spans(literal: Compare | Among) -> Spans:
     """The values, as unsigned numbers of the term's width, for which a literal holds; sorted, apart."""
     term = literal.term
     top = (1 << term.bits) - 1
+    if isinstance(literal, Compare) and literal.op == "==":  # nearly all there are
+        value = literal.value
+        return [(value & top, value & top)] if -(top + 1) // 2 <= value <= top else []
     signed = term.signed and term.mask is None
 
     def point(value: int) -> Spans:
@@ -64,8 +67,6 @@ def spans(literal: Compare | Among) -> Spans:
             span for start, end in literal.items for span in (point(start) if end is None else between(start, end))
         )
     op, value = literal.op, literal.value
-    if op == "==":
-        return point(value)
     if op == "!=":
         return complement(point(value), top)
     if op in ("<", "<="):
@@ -147,37 +148,47 @@ class Lowering:
             return self._balanced(conditions, self._both, self._and, self.true)
         return self.literal(*read(expr))
 
-    def literal(self, where: Looks, held: Spans) -> int:
-        """The diagram that is True where the value at a place lies in the spans."""
+    def literal(self, where: Looks, held: Spans, yes: int | None = None, no: int | None = None) -> int:
+        """The diagram that goes to yes (unsaid: True) where the value at a place lies in the spans, else to no (False)."""
+        ways = self.true if yes is None else yes, self.false if no is None else no
         low_word, low_mask, high_word, high_mask = where
         if high_word is None:
-            return self._word(low_word, low_mask, held)
+            return self._word(low_word, low_mask, held, ways)
         parts = rectangles(held)
         ranks = self.order.rank((low_word, low_mask, (), ())), self.order.rank((high_word, high_mask, (), ()))
         if ranks[0] > ranks[1]:
-            return self._plane(high_word, high_mask, low_word, low_mask, parts)
+            return self._plane(high_word, high_mask, low_word, low_mask, parts, ways)
         turned = [(left, right, bottom, top) for bottom, top, left, right in parts]
-        return self._plane(low_word, low_mask, high_word, high_mask, turned)
+        return self._plane(low_word, low_mask, high_word, high_mask, turned, ways)
 
-    def _word(self, word: int, mask: int, held: Spans) -> int:
+    def _word(self, word: int, mask: int, held: Spans, ways: tuple[int, int]) -> int:
+        yes, no = ways
         if not held:
-            return self.false
+            return no
         if mask == 0:
-            return self.true if held[0][0] == 0 else self.false
+            return yes if held[0][0] == 0 else no
         cuts: list[int] = []
-        kids = [self.false]
+        kids = [no]
         for start, end in held:
             if start == 0:
-                kids = [self.true]
+                kids = [yes]
             else:
                 cuts.append(start)
-                kids.append(self.true)
+                kids.append(yes)
             if end < FULL:
                 cuts.append(end + 1)
-                kids.append(self.false)
+                kids.append(no)
         return self.diagram.make(word, mask, cuts, kids)
 
-    def _plane(self, word: int, mask: int, other: int, other_mask: int, parts: list[tuple[int, int, int, int]]) -> int:
+    def _plane(
+        self,
+        word: int,
+        mask: int,
+        other: int,
+        other_mask: int,
+        parts: list[tuple[int, int, int, int]],
+        ways: tuple[int, int],
+    ) -> int:
         # Rectangles (word's least and most, other's least and most): sweep along the word that comes first.
         starts = sorted(parts)
         edges = sorted({edge for part in parts for edge in (part[0], part[1] + 1)} | {0})
@@ -193,7 +204,9 @@ class Lowering:
             while at < len(starts) and starts[at][0] <= edge:
                 active.append(starts[at])
                 at += 1
-            kids.append(self._word(other, other_mask, union((part[2], part[3]) for part in active)))
+            kids.append(
+                self._word(other, other_mask, union([part[2:] for part in active]), ways) if active else ways[1]
+            )
         return self.diagram.make(word, mask, edges[1 : len(kids)], kids) if mask else kids[0]
 
     def _balanced(
@@ -236,20 +249,28 @@ class Lowering:
         return self._balanced([self._bound(rule) for rule in rules], self._stricter, self._strict, self._nothing)
 
     def _bound(self, rule: Bound) -> int:
+        # Cases in a row with one answer are one condition; the last of these knows what comes instead.
         parts = []
-        at = 0
-        while at < len(rule.cases):
-            action = rule.cases[at][1]
-            run = at
-            while run < len(rule.cases) and rule.cases[run][1] == action:
-                run += 1
-            condition = self.condition(Any(tuple(expr for expr, _ in rule.cases[at:run])))
-            yes = self.diagram.leaf(action)
-            leaves = {self.true: yes, self.false: self._nothing}
-            parts.append(self.diagram.replace(condition, leaves.get, {}))
-            at = run
-        parts.append(self.diagram.leaf(rule.otherwise))
-        return self._balanced(parts, self._earlier, self._first, self._nothing)
+        rest = self.diagram.leaf(rule.otherwise)
+        end = len(rule.cases)
+        while end:
+            at = end
+            action = rule.cases[at - 1][1]
+            while at and rule.cases[at - 1][1] == action:
+                at -= 1
+            conditions = [expr for expr, _ in rule.cases[at:end]]
+            no = rest if end == len(rule.cases) else self._nothing
+            parts.append(self._chosen(Any(tuple(conditions)), self.diagram.leaf(action), no))
+            end = at
+        parts.reverse()
+        return self._balanced(parts or [rest], self._earlier, self._first, self._nothing)
+
+    def _chosen(self, expr: Any, yes: int, no: int) -> int:
+        entries = grouped(expr)
+        if len(entries) == 1 and entries[0][0] is not None:
+            return self.literal(entries[0][0], entries[0][1], yes, no)
+        leaves = {self.true: yes, self.false: no}
+        return self.diagram.replace(self.condition(expr), leaves.get, {})
 
     def _earlier(self, one: int, two: int) -> int | None:
         if one == self._nothing or one == two:

@@ -48,7 +48,7 @@ def in_short() -> Weights:
     """The same from their means alone: quicker to load and to add up."""
     from sysgate.compiler.prior_means import MEANS
 
-    return Weights(((1 - SPREAD, MEANS),), PRICE, UNSERVED)
+    return Weights(((1 - SPREAD, MEANS),), PRICE, 0.25)
 
 
 def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
