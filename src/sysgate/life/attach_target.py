@@ -51,6 +51,7 @@ class Target(Value):
     first one first. filtered: whether it stands behind filters; filters: how many (-1: the kernel does not say).
     abi: what its program was built for. regions: the parts of its memory that the kernel names, the stack among them.
     near: where an instruction that makes calls was seen, 0 if nowhere.
+    processor: where it ran last.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class Target(Value):
     abi: Abi
     regions: tuple[Region, ...]
     near: int
+    processor: int
 
 
 def examine(pid: int, audits: Sequence[int]) -> Target:
@@ -76,7 +78,7 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
         raise KernelError(errno.ESRCH, f"{pid} is a thread of process {known.tgid}: name that")
     if pid == os.getpid():
         raise KernelError(errno.EINVAL, "a process puts itself behind a policy with Policy.install, not by attaching")
-    started, kernel_thread = _stat(pid)
+    started, kernel_thread, processor = _stat(pid)
     if not threads:
         raise KernelError(errno.ESRCH, f"process {pid} has ended already; nobody has waited for it (a zombie)")
     if kernel_thread:
@@ -100,7 +102,9 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
     if not regions:
         raise not_ours(pid, known)
     near = instruction(candidates[0], abi, regions) or 0
-    return Target(pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions, near)
+    return Target(
+        pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions, near, processor
+    )
 
 
 def living(pid: int) -> tuple[Thread, ...]:
@@ -205,12 +209,12 @@ def _filters(thread: Thread) -> str:
     return f"thread {thread.pid} behind {max(thread.filters, 0)}"
 
 
-def _stat(pid: int) -> tuple[int | None, bool]:
-    # Start time, as procfs.start_time, and whether it is a thread of the kernel (field 9, flags).
+def _stat(pid: int) -> tuple[int | None, bool, int]:
+    # Start time, as procfs.start_time; whether it is a thread of the kernel (field 9, flags); field 39.
     fields = (procfs.read(pid, "stat") or b"").rpartition(b")")[2].split()
-    if len(fields) < 20:
-        return None, False
-    return int(fields[19]), bool(int(fields[6]) & _PF_KTHREAD)
+    if len(fields) < 37:
+        return None, False, 0
+    return int(fields[19]), bool(int(fields[6]) & _PF_KTHREAD), int(fields[36])
 
 
 def _named_regions(pid: int, tid: int) -> tuple[Region, ...]:
