@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from contextlib import suppress
+from threading import current_thread, main_thread
 
 from sysgate.errors import KernelError, PolicyError
 from sysgate.kernel import procfs, ptrace
@@ -17,6 +18,8 @@ from sysgate.life.moment import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sysgate.launch.child import Child
     from sysgate.life.attach_program import Attachable
     from sysgate.life.attach_target import Target
@@ -26,27 +29,42 @@ if TYPE_CHECKING:
 _READY, _CONFINED, _FAILED = b"ready", b"confined", b"failed"
 
 
-def when(target: Target, made: Attachable, met: Moment) -> None:
+def when(target: Target, made: Attachable, met: Moment, told: Callable[[], None]) -> None:
     """Wait until a running process makes a call, and put it behind the policy there. In this very process.
 
-    Interrupted (KeyboardInterrupt) it lets the process go as it was. Raises KernelError.
+    told: is called when that is done, before the process goes on. SIGINT makes it let the process go as it was, and
+    raise KeyboardInterrupt. Raises KernelError.
     """
     if met.main:
         raise PolicyError("--when main is for a program that is being started: sysgate run --then POLICY --when main")
     confined: list[int] = []
-    tracer = Tracer({}, made, met, ticket=None, told=confined.append, fatal=False)
+
+    def done(pid: int) -> None:
+        confined.append(pid)
+        if pid == target.pid:
+            told()
+            tracer.let_go()
+
+    tracer = Tracer({}, made, met, ticket=None, told=done, fatal=False)
+    # No exception may come between a stop and what is done about it: the handler only asks the threads to leave.
+    interrupted: list[int] = []
+
+    def give_up(number: int, _: object) -> None:
+        interrupted.append(number)
+        tracer.let_go()
+
+    before = signal.signal(signal.SIGINT, give_up) if current_thread() is main_thread() else None
     try:
         _seize_all(target, tracer)
-        while tracer.threads and target.pid not in confined:
-            tracer.step()
-        tracer.let_go()
         tracer.serve()
-    except KeyboardInterrupt:
-        tracer.let_go()
-        tracer.serve()
-        raise
-    if target.pid not in confined:
-        raise KernelError(errno.ESRCH, f"process {target.pid} ended before it made a call of {met.name}")
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+    if target.pid in confined:
+        return
+    if interrupted:
+        raise KeyboardInterrupt
+    raise KernelError(errno.ESRCH, f"process {target.pid} ended before it made a call of {met.name}")
 
 
 def _seize_all(target: Target, tracer: Tracer) -> None:

@@ -51,7 +51,8 @@ class Tracer:
     """Traces threads until each process among them has met its moment or ended.
 
     threads: traced already, with OPTIONS. ticket: the words that let seccomp(2) pass; None where the filters a process
-    stands behind are to be asked. told: is called with each process put behind the policy. fatal: a process that
+    stands behind are to be asked. told: is called with each process put behind the policy, while a thread of it
+    is still stopped. fatal: a process that
     cannot be is ended (it was started on the promise that it would be); else it is let go as it was.
     """
 

@@ -58,19 +58,29 @@ def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
     (if no_new_privs had to be set before the kernel refused, the error says so).
     """
     made = attachable(policy)
-    if when is None:
-        target = attach_target.examine(pid, made.audits)
-        stopped = _by_one_thread(target, made, _noted_programs(target))
-    else:
-        from sysgate.life import armed
-        from sysgate.life.moment import moment
-
-        met = moment(when, made.audits)
-        target, stopped = attach_target.examine(pid, made.audits), 0
-        armed.when(target, made, met)
+    if when is not None:
+        return _at_its_moment(pid, policy, made, when)
+    target = attach_target.examine(pid, made.audits)
+    stopped = _by_one_thread(target, made, _noted_programs(target))
     done = verified(target, made, stopped)
-    registry.record(pid, policy, form=FORM, how="attach" if when is None else f"attach --when {when}")
+    registry.record(pid, policy, form=FORM, how="attach")
     return done
+
+
+def _at_its_moment(pid: int, policy: Policy, made: Attachable, when: str) -> Attached:
+    from sysgate.life import armed
+    from sysgate.life.moment import moment
+
+    met = moment(when, made.audits)
+    target = attach_target.examine(pid, made.audits)
+    done: list[Attached] = []
+
+    def told() -> None:
+        done.append(verified(target, made, 0))
+        registry.record(pid, policy, form=FORM, how=f"attach --when {when}")
+
+    armed.when(target, made, met, told)
+    return done[0]
 
 
 def verified(target: Target, made: Attachable, stopped: int) -> Attached:
