@@ -21,6 +21,15 @@ def members(group: str) -> tuple[str, ...] | None:
 
     group: with or without its @.
     """
+    if group not in _members:
+        _members[group] = _flattened(group)
+    return _members[group]
+
+
+_members: dict[str, tuple[str, ...] | None] = {}
+
+
+def _flattened(group: str) -> tuple[str, ...] | None:
     found = table.row("groups", _at(group))
     if found is None:
         return None

@@ -42,7 +42,9 @@ class Always(Value):
     """`1`, or `0` where it does not hold."""
 
     holds: bool
-    at: int
+
+
+ALWAYS, NEVER = Always(True), Always(False)
 
 
 class Shares(Value):
@@ -105,11 +107,17 @@ class Answer(Value):
     at: int
 
 
+ALLOW = Answer("allow", 0, 0)  # of a test that holds
+
+
 class Body(Value):
     """cases: the first that holds answers. otherwise: the `else`; None where there is none."""
 
     cases: tuple[tuple[Expr, Answer], ...]
     otherwise: Answer | None
+
+
+ALLOWED, REFUSED = Body(((ALWAYS, ALLOW),), None), Body(((NEVER, ALLOW),), None)
 
 
 class Name(Value):

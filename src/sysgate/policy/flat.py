@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _NOWHERE = Source("", "<flat>")
-_ALLOW = ast.Answer("allow", 0, 0)
 _KILL = ast.Answer("kill_process", 0, 0)
 _KILL_THREAD = ast.Answer("kill_thread", 0, 0)
 _ENOSYS = ast.Answer("errno", "ENOSYS", 0)
@@ -53,7 +52,7 @@ def _rank(answer: ast.Answer) -> int:
 
 
 def _strictest(answers: Iterable[ast.Answer]) -> ast.Answer:
-    winner = _ALLOW
+    winner = ast.ALLOW
     for answer in answers:
         if _rank(answer) <= _rank(winner):
             winner = answer
@@ -67,8 +66,8 @@ def _refusal(default: ast.Answer) -> ast.Answer:
 def _always(answer: ast.Answer) -> ast.Body:
     """The body of a rule that always answers so."""
     if answer.kind == "allow":
-        return ast.Body(((ast.Always(True, 0), _ALLOW),), None)
-    return ast.Body(((ast.Always(False, 0), _ALLOW),), answer)
+        return ast.ALLOWED
+    return ast.Body(ast.REFUSED.cases, answer)
 
 
 class _Flattening:

@@ -51,14 +51,12 @@ def _body(source: Source, number: int, line: str, call: str) -> ast.Body:
     if not text:
         raise _error(source, number, line, "expected a filter", len(line.rstrip()), "1 holds always, 0 never")
     if text in ("0", "1"):
-        expr: ast.Expr = ast.Always(text == "1", at)
-    else:
-        column = line.index(text, start) + 1
-        resolved = next((arch for arch in order() if calls.resolve(arch, call)), None)
-        if resolved:  # a call of the past has no arguments to check
-            ftrace.Filter(call, text, arch=resolved, file=source.name, line=number, column=column, source=line)
-        expr = ast.Raw(text, at)
-    return ast.Body(((expr, ast.Answer("allow", 0, at)),), None)
+        return ast.ALLOWED if text == "1" else ast.REFUSED
+    column = line.index(text, start) + 1
+    resolved = next((arch for arch in order() if calls.resolve(arch, call)), None)
+    if resolved:  # a call of the past has no arguments to check
+        ftrace.Filter(call, text, arch=resolved, file=source.name, line=number, column=column, source=line)
+    return ast.Body(((ast.Raw(text, at), ast.ALLOW),), None)
 
 
 def _error(source: Source, number: int, line: str, message: str, start: int, hint: str) -> PolicyError:

@@ -190,8 +190,15 @@ class Names:
         return body
 
     def body(self, body: ast.Body) -> ast.Body:
+        """A body with lets put in; the same object where it has none."""
+        if body is ast.ALLOWED or body is ast.REFUSED:
+            return body
         cases = tuple([(self.expr(expr), self.answer(answer)) for expr, answer in body.cases])
-        return ast.Body(cases, body.otherwise and self.answer(body.otherwise))
+        otherwise = body.otherwise and self.answer(body.otherwise)
+        same = otherwise is body.otherwise and all(
+            one[0] is other[0] and one[1] is other[1] for one, other in zip(cases, body.cases)
+        )
+        return body if same else ast.Body(cases, otherwise)
 
     def answer(self, answer: ast.Answer) -> ast.Answer:
         """An action with lets put in; an errno that no architecture has is an error."""

@@ -308,11 +308,12 @@ class _Parser:
         if self.words[start] in ACTIONS and self.words[start + 1] in ("\n", "("):
             self.action_for_test()
         expr = self.expr()
-        otherwise = None
         if self.words[self.at] == "else":
             self.at += 1
-            otherwise = self.action()
-        return ast.Body(((expr, ast.Answer("allow", 0, start)),), otherwise)
+            return ast.Body(((expr, ast.ALLOW),), self.action())
+        if expr is ast.ALWAYS:
+            return ast.ALLOWED
+        return ast.REFUSED if expr is ast.NEVER else ast.Body(((expr, ast.ALLOW),), None)
 
     def action_for_test(self) -> NoReturn:
         """`read: allow`, as other tools have it."""
@@ -414,7 +415,7 @@ class _Parser:
         if word == "(":
             inner = self.parenthesis()
         elif (word == "1" or word == "0") and words[self.at + 1] not in _COMPARISONS:
-            inner = ast.Always(word == "1", self.at)
+            inner = ast.ALWAYS if word == "1" else ast.NEVER
             self.at += 1
         elif negated:
             self.descend()  # a negated test is printed in parentheses

@@ -176,7 +176,7 @@ class Printer:
         if isinstance(expr, ast.Not):
             return "!" + self.inside(expr.inner, not isinstance(expr.inner, ast.Always))
         if isinstance(expr, ast.Always):
-            return "1" if expr.holds else "0"
+            return self.number(int(expr.holds))
         if isinstance(expr, ast.Shares):
             return f"{expr.name} & {self.atom(expr.mask)}"
         if isinstance(expr, ast.Raw):

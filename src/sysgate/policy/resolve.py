@@ -20,11 +20,12 @@ from sysgate.policy.trees import building
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sysgate.policy.lexer import Source
 
 END = 1 << 32
+MAX_RULES = 250_000
 # x32 numbers: bit 30 set, bit 31 clear (__X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h).
 X32, X32_END = 1 << 30, 1 << 31
 _WORD_BITS = 64
@@ -121,6 +122,7 @@ class _Resolving:
         self.policy, self.arch = policy, arch
         self.numbers = calls.table(arch)
         self.errors: list[PolicyError] = []
+        self.counted = 0
         self.missed: set[tuple[str, int, int]] = set()
         # By side: the rules that name a number, as (number, index of the rule, its form), and those that name ranges.
         self.singles: dict[int, list[tuple[int, rules.Bound]]] = {}
@@ -144,9 +146,10 @@ class _Resolving:
             placed.source.name, placed.source.line_of(placed.at), placed.source.text_of(placed.at, placed.end)
         )
         shared: dict[tuple[rules.Term, ...], rules.Bound] = {}
+        alike = _same_for_all(placed)
         for head in placed.heads:
             if isinstance(head, ast.Numbers):
-                bound = self.bound(placed, None, cases, otherwise, origin, shared)
+                bound: rules.Bound | None = self.bound(placed, None, cases, otherwise, origin, shared)
                 if bound:
                     self.ranges.append((head.low, head.high, index, bound))
                 continue
@@ -155,9 +158,24 @@ class _Resolving:
                 call = calls.resolve(self.arch, name)
                 if call is None:
                     continue
-                bound = self.bound(placed, call, cases, otherwise, origin, shared)
+                if alike and shared:
+                    (bound,) = shared.values()
+                else:
+                    bound = self.bound(placed, call, cases, otherwise, origin, shared)
                 if bound:
-                    self.singles.setdefault(self.numbers[call] & 0xFFFF_FFFF, []).append((index, bound))
+                    self.add(self.numbers[call] & 0xFFFF_FFFF, index, bound)
+
+    def add(self, nr: int, index: int, bound: rules.Bound) -> None:
+        entries = self.singles.setdefault(nr, [])
+        if not entries or entries[-1][1] is not bound:  # by two names in one rule
+            entries.append((index, bound))
+            self.count(1)
+
+    def count(self, more: int) -> None:
+        """Rules of calls, each call's counted: a short text of groups and ranges can say very many."""
+        self.counted += more
+        if self.counted > MAX_RULES:
+            raise CompileError(f"on {self.arch} this policy has more than {MAX_RULES} rules, each call's counted")
 
     def answers(self, placed: ast.Placed) -> tuple[Action, list[Action]]:
         """The rule's own `else`, or the deny or refusal that holds for it; and the action of each case."""
@@ -253,9 +271,19 @@ class _Resolving:
 
     def segments(self, sides: list[_Side]) -> tuple[rules.Segment, ...]:
         order = sorted(sides, key=lambda side: side.end)  # stable: of equal ends the inner policy first
+        begin: dict[int, list[int]] = {}
+        end: dict[int, list[int]] = {}
+        for at, (first, last, _, _) in enumerate(self.ranges):
+            begin.setdefault(first, []).append(at)
+            end.setdefault(last + 1, []).append(at)
+        active: dict[int, tuple[int, rules.Bound]] = {}  # the ranges that `low` is in
         made: list[tuple[int, tuple[rules.Bound, ...], Action, Origin | None]] = []
         for low in self.borders(order):
-            bounds, answer, origin = self.at(low, order)
+            for at in end.get(low, ()):
+                del active[at]
+            for at in begin.get(low, ()):
+                active[at] = self.ranges[at][2:]
+            bounds, answer, origin = self.at(low, active.values(), order)
             if made:
                 _, before, answered, from_line = made[-1]
                 if (
@@ -287,11 +315,13 @@ class _Resolving:
         points.discard(END)
         return sorted(points)
 
-    def at(self, nr: int, sides: list[_Side]) -> tuple[tuple[rules.Bound, ...], Action, Origin | None]:
+    def at(
+        self, nr: int, active: Collection[tuple[int, rules.Bound]], sides: list[_Side]
+    ) -> tuple[tuple[rules.Bound, ...], Action, Origin | None]:
         found = self.singles.get(nr, [])
-        if self.ranges:
-            found = found + [(index, bound) for low, high, index, bound in self.ranges if low <= nr <= high]
-            found.sort(key=lambda entry: entry[0])
+        if active:
+            self.count(len(active))
+            found = [*{entry[0]: entry for entry in sorted([*found, *active], key=_index)}.values()]
         if len(sides) == 1:
             if found:
                 return tuple([bound for _, bound in found]), ALLOW, None
@@ -316,6 +346,15 @@ class _Resolving:
         placed += [(side.end, 0, side.as_rule(nr)) for side in sides if side.index not in ruled]
         placed.sort(key=lambda entry: entry[:2])
         return tuple([bound for _, _, bound in placed]), ALLOW, None
+
+
+def _same_for_all(placed: ast.Placed) -> bool:
+    """Whether a rule looks at nothing that one call has and another has not: as most of groups do."""
+    return all(isinstance(expr, ast.Always) for expr, _ in placed.body.cases)
+
+
+def _index(entry: tuple[int, rules.Bound]) -> int:
+    return entry[0]
 
 
 def _is(one: object, other: object) -> bool:
@@ -512,12 +551,22 @@ class _Typing:
         return value & ((1 << term.bits) - 1)
 
 
+_constants: dict[tuple[str, str], int | None] = {}
+
+
+def _constant(name: str, arch: str) -> int | None:
+    key = name, arch
+    if key not in _constants:
+        _constants[key] = constants.value(name, arch)
+    return _constants[key]
+
+
 def _value(const: ast.Const, arch: str, bits: int, signed: bool) -> int:
     """A constant beside an argument of so many bits. Raises _Missing where the architecture lacks it."""
     if isinstance(const, int):
         return const
     if isinstance(const, str):
-        found = constants.value(const, arch)
+        found = _constant(const, arch)
         if found is None:
             raise _Missing(f"{arch} has no {const}", "name the architectures that have it in a section", const)
         return found
