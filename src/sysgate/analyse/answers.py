@@ -45,7 +45,10 @@ def cases(space: Space, node: int, seen: Mapping[int, tuple[View, ...]]) -> Case
             return _cases(Conditions(usual, seen), space.copied(node, usual))
         except (Overgrown, BpfError):
             pass
-    return _cases(Conditions(space, seen), node)
+    try:
+        return _cases(Conditions(space, seen), node)
+    except Overgrown:
+        raise BpfError("what is asked of the arguments is too intricate for a rule") from None
 
 
 def _cases(conditions: Conditions, node: int) -> Cases:

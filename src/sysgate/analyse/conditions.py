@@ -11,7 +11,7 @@ from functools import partial
 from itertools import combinations
 
 from sysgate.analyse import said
-from sysgate.analyse.forest import FALSE, LEAF, TRUE
+from sysgate.analyse.forest import FALSE, LEAF, TRUE, Overgrown
 from sysgate.analyse.said import NEVER, Said
 from sysgate.analyse.space import POINTER
 from sysgate.analyse.tests import Tests
@@ -46,9 +46,12 @@ class Conditions:
         key = inner, outer
         found = self._known.get(key)
         if found is None:
-            ways = [one for one in map(self.exactly, self.choices(inner, outer)) if one is not None]
-            if inner != outer:
-                ways += self.of_one_register(inner, outer)
+            try:
+                ways = [one for one in map(self.exactly, self.choices(inner, outer)) if one is not None]
+                if inner != outer:
+                    ways += self.of_one_register(inner, outer)
+            except Overgrown:
+                ways = []
             found = min(ways, key=_reading, default=None)
             if found is None or len(found.text) > _LONGEST:
                 if POINTER in self.registers(inner):

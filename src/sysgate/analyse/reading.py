@@ -21,6 +21,7 @@ X32 = 1 << 30, (1 << 31) - 1
 
 # Where a space with one register after the other needs more, the program sets registers against each other.
 _BUDGET, _BRAIDED_BUDGET = 150_000, 1_000_000
+_WRITING_BUDGET = 400_000  # for turning the diagrams into text
 
 
 class Reading(Value):
@@ -96,5 +97,5 @@ def _read(space: Space, programs: Sequence[Program], audits: Sequence[int]) -> R
         diagrams[audit] = as_diagram.strictest(
             space, [as_diagram.diagram(space, program, audit) for program in programs]
         )
-    space.budget = len(space.variable) + _BRAIDED_BUDGET
+    space.budget = len(space.variable) + _WRITING_BUDGET
     return Reading(space, diagrams)

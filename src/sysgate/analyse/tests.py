@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sysgate.analyse.space import Space
     from sysgate.analyse.view import View
 
-_MOST_LISTED = 256  # values or ranges in one set
+_MOST_LISTED = 2048  # values or ranges in one set
 _CUBE = 2.0  # what a pattern costs at least
 _MOST_CUBES = 64
 _CHEAP = 4.0  # a single test up to this needs no rival
