@@ -96,6 +96,46 @@ def test_of_very_many_mistakes_the_first_thousands_are_told() -> None:
     assert [error.line for error in caught.value.errors[:4]] == [1, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "let A =\nread: fd == A",
+        "let A = {1, 2\nread: fd in A",
+        "let A = FOO\nlet B = A\nread: fd == B",
+        "let A = {1, {2}}\nread: fd in A\nwrite: fd in A",
+        'include "none"\nread: fd == FOO\nwrite: fd in BAR\nlet A = BAZ',
+        "include none\nread: fd == 1",
+        "[x87]\n451: 1\nread: 1\ndefault: kill\n[all]\ndefault: kill",
+        "[x86_64\n451: 1\n[all]",
+        "[x87]\nopen: 1\nlet A = 1\n",
+        "read: {\n fd = 1 -> allow;\n fd == 2 -> kill\n}\nwrite: 1",
+        "read: {\n fd == 1 -> allow;\n fd == 2\n}\nwrite: 1",
+        "read: { fd == 1 -> allow\nwrite: 1\nclose: 1",
+        "read: {\n fd == 1 -> allow\nwrite: 1\n}\nclose: 1",
+        "read: {\n (fd == 1\n || fd == 2) -> allow\n}\nwrite: 1",
+        "read: (fd == 1 ||\nwrite: 1",
+        'mkdir: pathname == "unclosed\nwrite: 1',
+        "read: fdd == 1 || fdd == 2",
+        "reed: fdd == 1 || fddd == 2",
+        "default: kil\ndefault: kill",
+        "default: errno(EPREM)\nread: 0",
+        "since: x\nsince: 6.1",
+        "@fil-system: foo == 1",
+        "read: ((fd == 1)\nwrite: 1",
+        "read: )\nwrite: 1",
+        "read write: 1",
+        "read: fd == 1 and and",
+        "read: $ $ $",
+        "read, , write: 1",
+        "[x86_64]\nopenn: 1\n[all]",
+    ],
+)
+def test_one_mistake_is_one_error(text: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.parse(text)
+    assert len(caught.value.errors) == 1, str(caught.value)
+
+
 def test_a_long_line_is_shown_around_the_mistake() -> None:
     with pytest.raises(PolicyError) as caught:
         Policy.parse("read: " + "fd == 1 || " * 100_000 + "fd = 2")

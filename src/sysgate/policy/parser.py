@@ -63,13 +63,14 @@ class _Parser:
         self.at = 0
         self.depth = self.const_depth = 0
         self.in_section = False
+        self.unclosed = 0
         self.errors: list[PolicyError] = []
 
     def file(self) -> tuple[ast.File, list[PolicyError]]:
         statements: list[ast.Statement] = []
         words, end = self.words, len(self.words)
         while self.at < end and len(self.errors) < MAX_ERRORS:
-            if words[self.at] == "\n":
+            if words[self.at] == "\n" or self.belated_brace():
                 self.at += 1
                 continue
             start, self.depth, self.const_depth = self.at, 0, 0
@@ -81,6 +82,16 @@ class _Parser:
                 self.at = words.index("\n", self.at)
             self.at += 1
         return ast.File(self.source, tuple(statements)), self.errors
+
+    def belated_brace(self) -> bool:
+        """Whether a line is but the `}` of a `{` that was said never to be closed."""
+        belated = self.unclosed > 0 and self.words[self.at] == "}" and self.words[self.at + 1] == "\n"
+        self.unclosed -= belated
+        return belated
+
+    def never_closed(self, brace: int) -> NoReturn:
+        self.unclosed += 1
+        self.fail("this `{` is never closed", brace)
 
     def whole_statement(self) -> ast.Statement:
         statement = self.statement()
@@ -357,7 +368,7 @@ class _Parser:
             elif word not in ("}", "\n"):
                 self.expected("`;` or `}`")
         if self.words[self.at] != "}":
-            self.fail("this `{` is never closed", brace)
+            self.never_closed(brace)
         self.at += 1
         return ast.Body(tuple(cases), otherwise)
 
@@ -600,7 +611,7 @@ class _Parser:
         word = self.words[self.at]
         if word != "}":
             if word == "\n":
-                self.fail("this `{` is never closed", brace)
+                self.never_closed(brace)
             self.expected("`,` or `}`", "a rule with cases is the whole rule" if word == "->" else "")
         self.at += 1
         return tuple(items)
