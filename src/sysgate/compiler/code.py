@@ -117,18 +117,19 @@ class Coder:
             self._body[index] = step, cost
             self._cold[index] = self.steps.add(LD, self.offset(word), step)
 
-    def _cheapest(self, forms: Sequence[Form], weight: float) -> tuple[int, float]:
+    def _cheapest(self, forms: Sequence[tuple[int, Form]], weight: float) -> tuple[int, float]:
         if len(forms) == 1:
-            return forms[0]()
+            return forms[0][1]()
         costs = []
         before = len(self.steps.all)
-        for form in forms:
+        for more, form in forms:
             made = form()
-            costs.append(weight * made[1] + self.price * (len(self.steps.all) - before))
+            costs.append(weight * made[1] + self.price * (len(self.steps.all) - before + more))
             self.steps.back_to(before)
-        return forms[costs.index(min(costs))]()
+        return forms[costs.index(min(costs))][1]()
 
-    def _forms(self, index: int, shares: Sequence[float], weight: float) -> list[Form]:
+    def _forms(self, index: int, shares: Sequence[float], weight: float) -> list[tuple[int, Form]]:
+        # The ways to code a node, each with how many steps it needs that were made before.
         word, mask, cuts, kids = self.diagram.nodes[index]
         nodes = self.diagram.nodes
         warm = [self._body[kid] if nodes[kid][0] == word else self.entry(kid) for kid in kids]
@@ -136,11 +137,11 @@ class Coder:
             plain: Form = lambda: self.tree((0, *cuts), warm, shares, weight)  # noqa: E731
             found = rare(self.diagram, index)
             if found is None:
-                return [plain]
+                return [(0, plain)]
             chained: Form = lambda: rare_steps(self, index, found, warm, shares, weight)  # noqa: E731
-            if self.thorough:
-                return [plain, chained]
-            return [chained if weight * MISSED < self.price * (len(found[0]) - 3) else plain]
+            if self.thorough:  # without the chain each rare value has a load and a jump of its own
+                return [(2 * len(found[0]), plain), (0, chained)]
+            return [(0, chained if weight * MISSED < self.price * (len(found[0]) - 3) else plain)]
         if len(cuts) == 1:
             bits = 0
             if cuts[0] == mask & -mask:  # nothing of the mask is set, or something
@@ -149,9 +150,9 @@ class Coder:
                 bits = cuts[0]
             if bits:
                 cost = 1 + shares[0] * warm[0][1] + shares[1] * warm[1][1]
-                return [lambda: (self._bits(bits, warm[1][0], warm[0][0], shares), cost)]
+                return [(0, lambda: (self._bits(bits, warm[1][0], warm[0][0], shares), cost))]
         cold = [self.entry(kid) for kid in kids]
-        return [lambda: self._masked(mask, (0, *cuts), cold, shares, weight)]
+        return [(0, lambda: self._masked(mask, (0, *cuts), cold, shares, weight))]
 
     def _bits(self, bits: int, hit: int, missed: int, shares: Sequence[float]) -> int:
         step = self.steps.add(JSET, bits, hit, missed)

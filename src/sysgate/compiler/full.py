@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sysgate.compiler import fast, order
 from sysgate.compiler.assemble import Setting
-from sysgate.compiler.intervals import Intervals
+from sysgate.compiler.intervals import INFINITE, Intervals
 from sysgate.compiler.search import Search
 
 TYPE_CHECKING = False
@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 
 EFFORT = 600_000  # cells of interval tables for the numbers of one tree
 MOST = 64  # runs of an argument's word that get an interval table
-# A tree over numbers may be as high as a balanced one; a little higher where the tests of arguments make paths differ
-# anyhow, and where a profile says which paths matter.
-SLACK = 1
+# A tree may be as high as a balanced one; where a profile says which paths matter, a little higher.
 KNOWN = 2
-PLAIN = 1 << 30
 SELDOM = (0.0, 0.003, 0.01, 0.03)  # layouts tried
 
 
 def setting(price: float, *, known: bool) -> Setting:
     """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less."""
 
+    more = KNOWN if known else 0
     planned: dict[Runs, Tree] = {}  # what was tried is asked for once more when it is taken
 
     def planner(runs: Runs) -> Tree:
@@ -33,14 +31,17 @@ def setting(price: float, *, known: bool) -> Setting:
             return fast.tree(runs, price, {})
         found = planned.get(runs)
         if found is None:
-            found = planned[runs] = Intervals(runs, price, {}).tree(0, len(runs) - 1, PLAIN)
+            table = Intervals(runs, price, {})
+            limit = (len(runs) - 1).bit_length() + more
+            while table.limited(0, len(runs) - 1, limit) == INFINITE:
+                limit += 1
+            found = planned[runs] = table.tree(0, len(runs) - 1, limit)
         return found
 
     def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
         if len(runs) == 1:
             return runs[0][2]
-        lowest, highest = min(heights.values()), max(heights.values())
-        limit = (len(runs) - 1).bit_length() + highest + (SLACK if highest > lowest else 0) + (KNOWN if known else 0)
+        limit = (len(runs) - 1).bit_length() + max(heights.values()) + more
         while True:
             found = Search(price, heights, EFFORT).tree(runs, points, limit)
             if found is not None:

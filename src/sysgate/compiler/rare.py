@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Rare = tuple[list[int], int, list[int], int, int]
 
 LEAST = 4  # values for which a chain pays
-LONGEST = 4  # values in a row; more are halved by a test first
+LONGEST = 3  # values in a row; more are halved by a test first
 
 
 def rare(diagram: Diagram, index: int) -> Rare | None:
@@ -36,8 +36,11 @@ def rare(diagram: Diagram, index: int) -> Rare | None:
     starts = (0, *cuts)
     ends = (*cuts, FULL + 1)
     groups: dict[tuple[int, int, int], dict[int, int]] = {}
+    times: dict[int, int] = {}
+    for kid in kids:
+        times[kid] = times.get(kid, 0) + 1
     for place, kid in enumerate(kids):
-        if ends[place] - starts[place] != 1 or kids.count(kid) != 1:
+        if ends[place] - starts[place] != 1 or times[kid] != 1:
             continue
         word, other_mask, other_cuts, ways = diagram.nodes[kid]
         point = _point(other_cuts)
