@@ -145,6 +145,8 @@ class _Launch:
             self._served.acquire()
             os.close(self._event)
             self._event = -1
+        if self._watched is not None and self._watched.watcher is None:
+            self._watched.end()
         if self._note is not None:
             self._note.take_back()
 
