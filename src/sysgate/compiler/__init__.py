@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from sysgate.compiler.profile import Weights
     from sysgate.policy.ruleset import Gate
 
-MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
-
 
 def compile(
     gate: Gate,
@@ -48,6 +46,4 @@ def compile(
         insns = Assembly(gate, known, setting, leaf or same, ticket).program()
     except RecursionError:
         raise CompileError("the policy is nested too deeply to be compiled") from None
-    if len(insns) > MAX_INSTRUCTIONS:
-        raise CompileError(f"the program would have {len(insns)} instructions; the kernel takes {MAX_INSTRUCTIONS}")
     return Program(insns, gate.big_endian)

@@ -17,6 +17,7 @@ from sysgate.compiler.code import TICKET, Coder
 from sysgate.compiler.diagram import ARCH, FULL, LEAF, Diagram, Order, Overflow
 from sysgate.compiler.knowledge import prune
 from sysgate.compiler.layout import lay_out
+from sysgate.compiler.limit import HOPELESS, MAX_INSTRUCTIONS, least, too_long
 from sysgate.compiler.runs import joined
 from sysgate.compiler.steps import LD
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 # Nodes a diagram may take before the rule chain is taken instead.
 NODES = 20_000
+TROUBLE = 4
+SMALL = 64  # a diagram of about so many instructions is not compared with the rule chain
 # __AUDIT_ARCH_64BIT, include/uapi/linux/audit.h. Beside a 64-bit architecture hardly anybody calls a 32-bit one.
 WIDE = 1 << 31
 NARROW_SHARE = 0.1
@@ -117,6 +120,8 @@ class Assembly:
         # What numbers mean: by key the diagrams to choose from, each with the same answers.
         self.meanings: list[list[int]] = []
         self._keys: dict[object, int] = {}
+        self._rules: dict[int, Sequence[Bound]] = {}
+        self._coded_keys: dict[int, int] = {}  # key → its first step
         self._leaves: dict[int, int] = {}
         self._points: dict[int, list[tuple[int, float]]] = {}
 
@@ -128,7 +133,11 @@ class Assembly:
             first = entries[groups[0].audits][0]
         else:
             first = self._architectures(entries)
-        return lay_out(self.coder.steps, first, self.weights.price, self.setting.seldom)
+        insns = lay_out(self.coder.steps, first, self.weights.price, self.setting.seldom)
+        if len(insns) > MAX_INSTRUCTIONS:
+            shares = [(len(self.coder.steps.below(step)), self._rules[key]) for key, step in self._coded_keys.items()]
+            raise too_long(len(insns), shares)
+        return insns
 
     # Keys: what the numbers of one architecture mean.
 
@@ -168,12 +177,21 @@ class Assembly:
         found = self._keys.get(identity)
         if found is None:
             if any(rule.cases for rule in segment.rules):
-                found = self._key_of(*dict.fromkeys(self._lowered(segment.rules)))
+                roots = list(dict.fromkeys(self._lowered(segment.rules)))
+                found = self._key_of(*roots)
+                self._rules.setdefault(found, segment.rules)
+                self._check(roots)
             else:
                 answer = strictest(rule.otherwise for rule in segment.rules)
                 found = self._key_of(self.diagram.leaf(self.leaf(answer)))
             self._keys[identity] = found
         return found
+
+    def _check(self, roots: Sequence[int]) -> None:
+        # Nothing that is bound to fail keeps anybody waiting.
+        count = min(least(self.diagram, root) for root in roots)
+        if count > HOPELESS * MAX_INSTRUCTIONS:
+            raise too_long(count, [(count, self._rules[self._keys[tuple(roots[:1])]])], at_least=True)
 
     def _key_of(self, *roots: int) -> int:
         known = self._keys.get(roots[:1])
@@ -184,19 +202,27 @@ class Assembly:
 
     def _lowered(self, rules: Sequence[Bound]) -> Iterable[int]:
         looked = lower.variables(rules)
+        found = []
         if len(looked) <= lower.MAX_VARIABLES:
             masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
+            budget = NODES
             for order in self.setting.orders(rules):
-                self.diagram.budget = NODES
+                self.diagram.budget = budget
                 try:
                     root = lower.Lowering(self.diagram, order).rules(rules)
-                    yield self._mapped(prune(self.diagram, root) if masked else root)
+                    found.append(self._mapped(prune(self.diagram, root) if masked else root))
                 except Overflow:
-                    break
-            else:
-                return
+                    continue
+                # Another order is worth no more than a few times the trouble of this one.
+                budget = min(budget, TROUBLE * (budget - self.diagram.budget) + 1000)
         self.diagram.budget = 1 << 60
-        yield self._mapped(chain(lower.Lowering(self.diagram, Order()), rules))
+        smallest = min([least(self.diagram, root) for root in found], default=1 << 60)
+        # On a single argument a diagram is never the larger one.
+        if smallest > SMALL and len({word // 2 for word, _ in looked}) > 1:
+            chained = self._mapped(chain(lower.Lowering(self.diagram, Order()), rules))
+            if least(self.diagram, chained) < smallest:
+                found = [*found, chained] if self.setting.thorough and found else [chained]
+        return found
 
     def _mapped(self, root: int) -> int:
         return self.diagram.replace(root, self._returned, self._leaves) if self.leaf is not same else root
@@ -284,6 +310,7 @@ class Assembly:
         for keys in sorted(kinds, key=lambda keys: -totals.get(keys, 0.0)):
             name = _name(*heaviest[keys][1:]) if keys in heaviest else None
             targets[keys] = self._coded(group, keys, totals.get(keys, 0.0), name)
+            self._coded_keys.update((key, targets[keys]) for key in keys if key in self._rules)
         points = tuple(sorted(summed.items()))
         runs = []
         at = 0

@@ -43,14 +43,7 @@ def lay_out(steps: Steps, root: int, price: float, seldom: Sequence[float]) -> t
 
 def _weights(steps: Steps, root: int) -> dict[int, float]:
     # How often each step is made, if root is made once.
-    seen = {root}
-    todo = [root]
-    while todo:
-        for way in steps.all[todo.pop()][2:]:
-            if way != -1 and way not in seen:
-                seen.add(way)
-                todo.append(way)
-    weights = dict.fromkeys(sorted(seen, reverse=True), 0.0)  # a step is made after its successors
+    weights = dict.fromkeys(sorted(steps.below(root), reverse=True), 0.0)  # a step is made after its successors
     weights[root] = 1.0
     for index in weights:
         _, _, then, otherwise = steps.all[index]

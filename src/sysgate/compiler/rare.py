@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LEAST = 4  # values for which a chain pays
 LONGEST = 3  # values in a row; more are halved by a test first
+MANY = 16  # of so many values, and more, twice as many stand in a row
 
 
 def rare(diagram: Diagram, index: int) -> Rare | None:
@@ -86,9 +87,9 @@ def rare_steps(
     both = steps.add(LD, coder.offset(word), steps.add(JEQ_X, 0, accept, refuse[0]))
     values = [(point, starts[place]) for place, point in zip(places, points)]
     missed = sum([share for share, kid in zip(shares, kids) if kid == no])
-    levels = max(len(values) - 1, 1).bit_length() - LONGEST.bit_length() + 1
-    walked = max(levels, 0) + 2 * min(len(values), LONGEST)
-    chain = _halved(coder, values, both, refuse[0])
+    longest = LONGEST if len(values) < MANY else 2 * LONGEST
+    walked = (len(values) // longest).bit_length() + 2 * longest
+    chain = _halved(coder, values, longest, both, refuse[0])
     if weight * missed * (plausible.ZERO * walked - 1) > coder.price and points[0] != 0:
         chain = steps.add(JEQ, 0, refuse[0], chain)
         steps.weigh(chain, plausible.ZERO, 1 - plausible.ZERO)
@@ -100,12 +101,12 @@ def rare_steps(
     return coder.tree(starts, replaced, shares, weight)
 
 
-def _halved(coder: Coder, values: Sequence[tuple[int, int]], both: int, refuse: int) -> int:
+def _halved(coder: Coder, values: Sequence[tuple[int, int]], longest: int, both: int, refuse: int) -> int:
     # values: (other word, this word), ascending.
-    if len(values) > LONGEST:
+    if len(values) > longest:
         middle = (len(values) + 1) // 2
-        low = _halved(coder, values[:middle], both, refuse)
-        return coder.steps.add(JGE, values[middle][0], _halved(coder, values[middle:], both, refuse), low)
+        low = _halved(coder, values[:middle], longest, both, refuse)
+        return coder.steps.add(JGE, values[middle][0], _halved(coder, values[middle:], longest, both, refuse), low)
     step = refuse
     for point, value in reversed(values):
         step = coder.steps.add(LDX, value, coder.steps.add(JEQ, point, both, step))

@@ -62,6 +62,17 @@ class Steps:
         hit, missed = self.ways[step]
         return hit / (hit + missed) if hit + missed > 0 else 0.5
 
+    def below(self, root: int) -> set[int]:
+        """The steps that can follow a step, itself among them."""
+        seen = {root}
+        todo = [root]
+        while todo:
+            for way in self.all[todo.pop()][2:]:
+                if way != -1 and way not in seen:
+                    seen.add(way)
+                    todo.append(way)
+        return seen
+
     def tree(self, tree: Tree, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
         """The first step of a decision tree on the accumulator, and what its tests weigh together.
 

@@ -1,0 +1,67 @@
+"""The kernel's limit of 4,096 instructions, and what to tell who exceeds it."""
+
+from __future__ import annotations
+
+from sysgate.compiler.diagram import LEAF
+from sysgate.errors import CompileError
+from sysgate.policy.ruleset import All, Among, Any, Not
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.compiler.diagram import Diagram
+    from sysgate.policy.ruleset import Bound, Expr
+
+MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
+# A diagram whose intervals need so many times more by `jeq` and `jge` is not even tried: no `jset` makes up for that.
+HOPELESS = 3
+NAMED = 3  # rules that a message names
+WIDTH = 60  # characters of a rule's text
+
+
+def least(diagram: Diagram, root: int) -> int:
+    """Instructions that a diagram takes if every one of its tests tells one value apart, as a `jeq` does."""
+    return sum(
+        1 + len(cuts) // 2
+        for word, _, cuts, _ in (diagram.nodes[index] for index in diagram.below(root))
+        if word != LEAF
+    )
+
+
+def too_long(count: int, shares: Sequence[tuple[int, Sequence[Bound]]], *, at_least: bool = False) -> CompileError:
+    """The error for a program of so many instructions.
+
+    shares: instructions, and the rules they are for. at_least: count is no more than a lower bound.
+    """
+    about = "at least " if at_least else ""
+    told = f"the program would have {about}{count:,} instructions; the kernel takes {MAX_INSTRUCTIONS:,}"
+    heaviest = sorted(shares, key=lambda share: -share[0])[:NAMED]
+    named = [f"\n    {size:,} of them for {_named(rules)}" for size, rules in heaviest]
+    return CompileError(told + "".join(named))
+
+
+def _named(rules: Sequence[Bound]) -> str:
+    # The rule with the most tests is the one to shorten.
+    longest = max(rules, key=lambda rule: sum(_tests(expr) for expr, _ in rule.cases))
+    origin = longest.origin
+    if origin is None:
+        return "an unwritten default"
+    text = " ".join(origin.text.split())
+    if len(text) > WIDTH:
+        text = text[: WIDTH - 1] + "…"
+    return f"{origin.file}:{origin.line}: {text}"
+
+
+def _tests(expr: Expr) -> int:
+    count = 0
+    todo = [expr]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Not):
+            todo.append(one.inner)
+        elif isinstance(one, (All, Any)):
+            todo += one.parts
+        else:
+            count += len(one.items) if isinstance(one, Among) else 1
+    return count
