@@ -47,6 +47,8 @@ class Policy(ast.Policy):
         """The policy in a file, or a ready one: "@no_network". Raises PolicyError, also where it cannot be read."""
         from sysgate.policy import include
 
+        if not isinstance(path, (str, bytes)) and not hasattr(path, "__fspath__"):
+            raise PolicyError(f"a file is named by its path, not {type(path).__name__}")
         return cls._of(include.load(path))
 
     @classmethod
@@ -209,6 +211,7 @@ def run(argv: Sequence[str | bytes | PathLike[str]], *, policy: Policy, **kwargs
     """
     from sysgate.launch.process import run as launch
 
+    _must_be_policy(policy)
     return launch(argv, policy, **kwargs)
 
 
@@ -219,6 +222,9 @@ def attach(pid: int, policy: Policy) -> None:
     """
     from sysgate.life.attach import attach as narrow
 
+    _must_be_policy(policy)
+    if not isinstance(pid, int):
+        raise SysgateError(f"a process is named by its number, not {type(pid).__name__}")
     narrow(pid, policy)
 
 
@@ -238,11 +244,20 @@ def prove(policy: Policy | Program, program: Program, arch: Arch = None) -> Proo
     """
     from sysgate import proof
 
+    if not isinstance(program, bpf_program.Program):
+        raise SysgateError(f"what is proved is a Program, not {type(program).__name__}")
+    if not isinstance(policy, Program):
+        _must_be_policy(policy)
     names = _names(arch)
     if isinstance(policy, Program):
         return proof.prove_equal(policy, program, audits=None if names is None else _audits(names))
     arches = _arches(policy, arch)
     return proof.prove(_gate(policy, arches), program, audits=None if names is None else _audits(arches))
+
+
+def _must_be_policy(policy: object) -> None:
+    if not isinstance(policy, ast.Policy):
+        raise PolicyError(f"a Policy is wanted (Policy.parse, Policy.load), not {type(policy).__name__}")
 
 
 def _names(arch: Arch) -> tuple[str, ...] | None:
@@ -312,8 +327,10 @@ def _audit_free_name(arch: str | int | None) -> str | int | None:
 def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Call:
     from sysgate.facts import calls
 
-    if len(args) > 6 or not all(isinstance(word, int) for word in args):
-        raise SysgateError("a system call takes at most six integers")
+    if not isinstance(args, (tuple, list, range)) or len(args) > 6 or not all(isinstance(word, int) for word in args):
+        raise SysgateError("a system call takes a sequence of at most six integers")
+    if not isinstance(ip, int):
+        raise SysgateError(f"an instruction pointer is an integer, not {type(ip).__name__}")
     words = [word & WORD for word in args] + [0] * (6 - len(args))
     if isinstance(call, int):
         nr = call & 0xFFFF_FFFF

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 KEYS = {"file", "syscalls", "rules", "arches", "instructions", "proved", "const_allow", "warnings"}
@@ -52,3 +54,11 @@ def test_a_file_that_is_not_there_is_said(sysgate, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "none" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_standard_output_may_be_full_or_closed(sysgate) -> None:
+    with open("/dev/full", "w") as full:
+        done = sysgate("check", "@startup", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, "sysgate: cannot write: No space left on device\n")
+    closed = subprocess.run(["sh", "-c", f"{sys.executable} -m sysgate check @startup >&-"], capture_output=True)
+    assert (closed.returncode, closed.stderr) == (0, b"")

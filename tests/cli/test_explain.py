@@ -95,6 +95,7 @@ def test_people_see_rule_cost_and_way(sysgate, file: str) -> None:
         ("read(1, 2, 3, 4)", "at most 3 arguments"),
         ("read(0x10000000000000000)", "64 bits"),
         ("99999999999", "32 bits"),
+        (f"read({'(' * 5000}1{')' * 5000})", "more than 100"),
         ("", "no call"),
     ],
 )

@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     from sysgate import api
     from sysgate.errors import SysgateError
 
-    if args.format == "raw" and args.output is None and sys.stdout.isatty():
+    if args.format == "raw" and args.output is None and sys.stdout is not None and sys.stdout.isatty():
         raise SysgateError("a raw program is not for terminals: name a file with -o, or another --format")
     policy = api.load(args.policy)
     profile = None if args.profile is None else _profile(args.profile)
@@ -126,17 +126,18 @@ def _json_profile(name: str, text: str) -> dict[str, int]:
 
 def _write(content: bytes, output: str | None) -> None:
     """To standard output, or whole to a file: a failure leaves what was there."""
-    if output is None:
-        sys.stdout.buffer.write(content)
-        return
-    if os.path.exists(output) and not os.path.isfile(output):  # a pipe or device is written as it is
-        with open(output, "wb") as file:
-            file.write(content)
-        return
     from sysgate.errors import SysgateError
 
+    if output is None:
+        if sys.stdout is not None:
+            sys.stdout.buffer.write(content)
+        return
     beside = f"{output}.{os.getpid()}"
     try:
+        if os.path.exists(output) and not os.path.isfile(output):  # a pipe or device is written as it is
+            with open(output, "wb") as file:
+                file.write(content)
+            return
         with open(beside, "xb") as file:
             file.write(content)
         os.replace(beside, output)

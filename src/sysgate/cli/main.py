@@ -60,8 +60,21 @@ def main(argv: Sequence[str]) -> int:
         # What a terminal cannot show is escaped: a locale must never turn output into a traceback.
         if stream is not None:  # it is where the descriptor was closed
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return _run(argv)
+    except OSError as error:  # a full disk, a closed pipe: standard output is the only file written here
+        if error.errno is None or sys.stdout is None:
+            raise
+        if not isinstance(error, BrokenPipeError):
+            print(f"sysgate: cannot write: {error.strerror}", file=sys.stderr)
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+
+
+def _run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
-        print(overview())
+        print(overview(), flush=True)
         return 0 if argv else USAGE
     if argv[0] in ("-V", "--version"):
         from sysgate import __version__
@@ -128,10 +141,6 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
     except SysgateError as error:
         print(_told(error), file=sys.stderr)
         return NOT_STARTED if name in _STARTERS else FAILED
-    except BrokenPipeError:
-        # The reader left, as `| head` does. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except KeyboardInterrupt:
         return 128 + 2
 

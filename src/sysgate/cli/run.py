@@ -120,12 +120,11 @@ def run(args: Namespace) -> int:
         return _without_policy(args, command)
     if args.when is not None:
         return _in_phases(args, command)
-    from sysgate.errors import SysgateError
     from sysgate.launch import foreground, prepared
 
     if args.complain:
-        if args.output is not None and not _writable(args.output):
-            raise SysgateError(f"cannot write {args.output}")
+        if args.output is not None:
+            _try_to_write(args.output)
         say("sysgate: complain mode: this run is NOT confined, nothing is refused")
     ready = prepared.prepare(policy_of(args))
     form = prepared.OBSERVED if args.complain else prepared.NATIVE if args.no_explain else prepared.EXPLAINED
@@ -243,8 +242,15 @@ def _misuse_without_policy(args: Namespace) -> str:
     return ""
 
 
-def _writable(path: str) -> bool:
-    return os.access(path, os.W_OK) if os.path.exists(path) else os.access(os.path.dirname(path) or ".", os.W_OK)
+def _try_to_write(path: str) -> None:
+    """Raises SysgateError where a file cannot be written, before a program has run for nothing."""
+    from sysgate.errors import SysgateError
+
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise SysgateError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _teller(args: Namespace) -> Told | None:
@@ -267,7 +273,7 @@ def _print_rest(args: Namespace, ended: Ended) -> None:
         repeated = summary(ended.denials)
         if repeated:
             say(repeated)
-    elif ended.code == _KILLED_BY_SIGSYS and (args.no_explain or ended.note):
+    if ended.code == _KILLED_BY_SIGSYS and all(denial.action == "errno" for denial in ended.denials):
         say("sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap")
     for line in (ended.note, ended.trouble and f"not every refusal could be explained ({ended.trouble})"):
         if line:
@@ -296,12 +302,16 @@ def _write_rules(args: Namespace, command: list[bytes], ended: Ended) -> None:
         release = ".".join(os.uname().release.split("-")[0].split(".")[:2])
         head = [f"# What {shown} called in one run that was watched, not confined.", f"since: {release}"]
     text = "\n".join([*head, *lines, ""])
-    if args.output is None:
+    where = ""
+    if args.output is not None:
+        try:
+            with open(args.output, "w", encoding="utf-8") as file:
+                file.write(text)
+            where = f", written to {escaped(args.output)}"
+        except OSError as error:
+            say(f"sysgate: cannot write {escaped(args.output)}: {error.strerror}; the rules are here:")
+    if not where:
         say(text.removesuffix("\n"))
-    else:
-        with open(args.output, "w", encoding="utf-8") as file:
-            file.write(text)
-    where = "" if args.output is None else f", written to {escaped(args.output)}"
     say(f"sysgate: this run was NOT confined; {len(lines)} rule lines would allow what it did{where}")
     if ended.trouble:
         say(f"sysgate: not everything could be recorded ({ended.trouble})")

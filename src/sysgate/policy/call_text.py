@@ -8,6 +8,7 @@ from sysgate.facts.nearest import nearest
 from sysgate.policy.lexer import number
 from sysgate.value import Value
 
+_DEEPEST = 100
 _ANY = ("", "_", "?", "...", "…")
 
 
@@ -36,6 +37,8 @@ def read(text: str, arch: str) -> Asked:
         raise _error(text, text, "there is no call's name", "a call is written `openat(AT_FDCWD, _, O_RDWR)`")
     if parenthesis and not inside.endswith(")"):
         raise _error(text, text, "the parenthesis is not closed", "")
+    if sum(map(inside.count, "(-~")) > _DEEPEST:
+        raise _error(text, text, f"more than {_DEEPEST} parentheses and signs", "")
     nr = _number(text, name, arch)
     given = _split(inside[:-1]) if parenthesis else []
     values = [_value(text, one, arch) for one in given]
