@@ -41,7 +41,7 @@ def compile(
         from sysgate.compiler import full
 
         known = profile.built_in() if weights is None else weights
-        setting = full.setting(known.price, known=weights is not None)
+        setting = full.setting(known.price, len(gate.entries), known=weights is not None)
     try:
         insns = Assembly(gate, known, setting, leaf or same, ticket).program()
     except RecursionError:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from sysgate.compiler.assemble import Setting
 from sysgate.compiler.diagram import Order
 from sysgate.compiler.cubes import cubes
-from sysgate.compiler.intervals import Intervals
+from sysgate.compiler.intervals import Intervals, middle
 from sysgate.compiler.runs import FULL, touching
 from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sysgate.compiler.runs import Points, Runs, Tree
 
@@ -64,7 +62,7 @@ def _blocks(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
     def halved(i: int, j: int) -> Tree:
         if j - i < BLOCK:
             return Intervals(runs[i : j + 1], price, heights).tree(0, j - i, 1 << 30)
-        cut = _middle(total, i, j)
+        cut = middle(total, i, j)
         return JGE, runs[cut][0], halved(cut, j), halved(i, cut - 1)
 
     return halved(0, len(runs) - 1)
@@ -90,16 +88,8 @@ def _halved(runs: Runs, total: list[float], i: int, j: int) -> Tree:
         chained = _chained(runs, i, j)
         if chained is not None:
             return chained
-    cut = _middle(total, i, j)
+    cut = middle(total, i, j)
     return JGE, runs[cut][0], _halved(runs, total, cut, j), _halved(runs, total, i, cut - 1)
-
-
-def _middle(total: Sequence[float], i: int, j: int) -> int:
-    # The first run of the upper half by weight.
-    middle = (total[i] + total[j + 1]) / 2
-    at = bisect_right(total, middle, i + 1, j + 1)  # total[at - 1] <= middle < total[at]
-    below = at - 1 > i and middle - total[at - 1] < total[at] - middle
-    return min(max(at - 1 if below else at, i + 1), j)
 
 
 def _chained(runs: Runs, i: int, j: int) -> Tree | None:

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
     from sysgate.compiler.runs import Points, Runs, Tree
 
-EFFORT = 600_000  # cells of interval tables for the numbers of one tree
+EFFORT = 1_000_000  # for the numbers, shared by all trees (search.work)
 MOST = 64  # runs of an argument's word that get an interval table
 # A tree may be as high as a balanced one; where a profile says which paths matter, a little higher.
 KNOWN = 2
 SELDOM = (0.0, 0.003, 0.01, 0.03)  # layouts tried
 
 
-def setting(price: float, *, known: bool) -> Setting:
-    """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less."""
+def setting(price: float, trees: int, *, known: bool) -> Setting:
+    """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less.
+
+    trees: how many there will be over numbers, at most.
+    """
 
     more = KNOWN if known else 0
     planned: dict[Runs, Tree] = {}  # what was tried is asked for once more when it is taken
@@ -43,7 +46,7 @@ def setting(price: float, *, known: bool) -> Setting:
             return runs[0][2]
         limit = (len(runs) - 1).bit_length() + max(heights.values()) + more
         while True:
-            found = Search(price, heights, EFFORT).tree(runs, points, limit)
+            found = Search(price, heights, EFFORT // trees).tree(runs, points, limit)
             if found is not None:
                 return found[1]
             limit += 1

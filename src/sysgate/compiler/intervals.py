@@ -8,7 +8,7 @@ weight of the values that come to it, plus `price` a test. n runs cost n³/6 add
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from operator import add
 
 from sysgate.compiler.runs import FULL, least_inside, united
@@ -16,7 +16,7 @@ from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sysgate.compiler.runs import Run, Runs, Tree
 
@@ -310,3 +310,11 @@ class _Chain:
             counts[target] = counts.get(target, 0) + 1
         rest = max(counts, key=lambda target: (counts[target], -target))
         return [at for _, at, target in sorted(self._singles) if target != rest], rest
+
+
+def middle(total: Sequence[float], i: int, j: int) -> int:
+    """The first run of the upper half of runs i … j, by weight. total: the running sum of weights, from 0."""
+    half = (total[i] + total[j + 1]) / 2
+    at = bisect_right(total, half, i + 1, j + 1)  # total[at - 1] <= half < total[at]
+    below = at - 1 > i and half - total[at - 1] < total[at] - half
+    return min(max(at - 1 if below else at, i + 1), j)

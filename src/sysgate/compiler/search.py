@@ -12,7 +12,7 @@ from bisect import bisect_left
 from math import log2
 
 from sysgate.compiler.cubes import cubes
-from sysgate.compiler.intervals import INFINITE, Intervals
+from sysgate.compiler.intervals import INFINITE, Intervals, middle
 from sysgate.compiler.runs import FULL, touching, without_point
 from sysgate.compiler.steps import JEQ, JGE, JSET
 
@@ -33,13 +33,19 @@ CUBES = 4  # cubes tried by jset
 SPLITS = (3, 2, 1)  # splits of runs whose halves are searched, by level
 ENDS = 2  # ways to begin that are searched further
 LIGHT = 0.02  # halves that weigh less are left to the intervals
-MOST_RUNS = 160  # above, the intervals alone take too long
+MOST_RUNS = 160  # in one table
+FEW = 24  # ... when there is no effort left
+
+
+def work(runs: int) -> int:
+    """How much it is to fill a table of so many runs, in units of some half a microsecond."""
+    return runs * runs * (100 + runs) // 100
 
 
 class Search:
     """Finds trees for runs. price: what a test costs beside its weight. heights: instructions below each target.
 
-    effort: how many interval tables may be filled (in cells) before the search settles for what it has.
+    effort: how much may be done (in units of `work`) before the search settles for what it has.
     """
 
     def __init__(self, price: float, heights: Mapping[int, int], effort: int) -> None:
@@ -53,7 +59,7 @@ class Search:
             known = self._tables.get(like) if like is not None else None
             table = Intervals(runs, self.price, self.heights, known[0] if known else None)
             found = self._tables[runs] = table, 0, len(runs) - 1
-            self.effort -= len(runs) ** 2
+            self.effort -= work(len(runs))
         return found
 
     def tree(self, runs: Runs, points: Points, limit: int) -> tuple[float, Tree] | None:
@@ -66,6 +72,8 @@ class Search:
     def _improved(self, runs: Runs, points: Points, limit: int, level: int) -> tuple[float, Tree] | None:
         if len(runs) == 1:
             return (0.0, runs[0][2]) if self.heights.get(runs[0][2], 0) <= limit else None
+        if len(runs) > MOST_RUNS or work(len(runs)) > max(self.effort, work(FEW)):
+            return self._halved(runs, points, limit, level)
         weight = sum([w for _, w in points])
         if len(runs) < 5 or weight < LIGHT or self.effort < 0:
             return self._plain(runs, limit)
@@ -78,6 +86,19 @@ class Search:
                     tree = (code, k, target, tree) if code == JEQ else (code, k, tree, target)
                 best = spent + found[0], tree
         return best
+
+    def _halved(self, runs: Runs, points: Points, limit: int, level: int) -> tuple[float, Tree] | None:
+        # Too many runs for a table: the lighter and the heavier half on their own.
+        total = [0.0]
+        for run in runs:
+            total.append(total[-1] + run[3] + self.price)
+        k = middle(total, 0, len(runs) - 1)
+        at = bisect_left(points, (runs[k][0],))
+        low = self._improved(runs[:k], points[:at], limit - 1, level + 1)
+        high = self._improved(runs[k:], points[at:], limit - 1, level + 1)
+        if low is None or high is None:
+            return None
+        return self.price + total[-1] - self.price * len(runs) + low[0] + high[0], (JGE, runs[k][0], high[1], low[1])
 
     def _plain(self, runs: Runs, limit: int) -> tuple[float, Tree] | None:
         table, i, j = self.table(runs)
