@@ -29,11 +29,11 @@ PROGRAMS = {
     "dpkg": "dpkg -l; dpkg -L coreutils; dpkg-query -S /bin/ls",
     # who moves data
     "sort": "find /usr/share > list; sort -S 1M -r list -o sorted; uniq list | wc; sha256sum list",
-    "gzip": "find /usr/share/perl -type f | head -100 | xargs cat > all; gzip -k all; xz -0 -k all; zip -q all.zip all; "
+    "gzip": "find /usr/share/perl -type f | head -100 | xargs cat > all; gzip -k all; xz -0 -k all; zip -q all.zip all; "  # noqa: E501 - a command line
     "unzip -qo all.zip; diff -u all /etc/passwd | head -5",
     "sed": "seq 100000 > n; sed s/1/2/ n | awk '{ s += $1; print s }' | tee sums | tr 0-9 a-j | cut -c2- | wc -l; "
     "while read x; do echo $x; done < n | head -2000 > few; paste n sums | tail -3",
-    "dd": "dd if=/dev/zero of=zeros bs=4k count=2000; dd if=zeros of=copy bs=16k conv=fsync; cat zeros copy > both; cmp zeros copy",
+    "dd": "dd if=/dev/zero of=zeros bs=4k count=2000; dd if=zeros of=copy bs=16k conv=fsync; cat zeros copy > both; cmp zeros copy",  # noqa: E501 - a command line
     # who edits and shows
     "vim": "vim -es -u NONE -c 'e /etc/passwd' -c '%s/root/toor/g' -c 'w! copy' -c 'qa!'",
     "man": "man -P cat bash | head -3000 | wc; man -k copy; groff -T ascii -man /usr/share/man/man1/ls.1.gz",
@@ -57,7 +57,7 @@ PROGRAMS = {
     "createdb -h $PWD -p 8766 x; pgbench -h $PWD -p 8766 -i x; pgbench -h $PWD -p 8766 -c 2 -t 300 x; "
     'psql -h $PWD -p 8766 -c "select count(*) from pgbench_history" x; pg_ctl -D db stop\'',
     "ssh": "ssh-keygen -q -t ed25519 -N '' -f key; ssh-agent bash -c 'ssh-add key; ssh-add -l'; "
-    "openssl speed -seconds 1 -bytes 64 sha256; openssl enc -aes-256-ctr -pass pass:x -pbkdf2 -in /usr/bin/vim -out enc",
+    "openssl speed -seconds 1 -bytes 64 sha256; openssl enc -aes-256-ctr -pass pass:x -pbkdf2 -in /usr/bin/vim -out enc",  # noqa: E501 - a command line
 }
 VALUES = 6  # per argument
 LEAST = 0.02  # of an argument's values: rarer ones are left out
