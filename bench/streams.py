@@ -84,6 +84,13 @@ def figures(program: Program) -> Figures:
     )
 
 
+def mean(program: Program, name: str) -> float:
+    """Instructions executed per call of one stream."""
+    calls = stream(name)
+    steps = sum(machine.run(program, arch, nr, args, ip)[1] * count for (arch, nr, args, ip), count in calls.items())
+    return steps / sum(calls.values())
+
+
 def longest(program: Program) -> int:
     """Instructions on the longest path, whether or not a call can take it."""
     lengths = [0] * (len(program.insns) + 1)
