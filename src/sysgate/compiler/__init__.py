@@ -26,8 +26,9 @@ def compile(
 
     optimize: "full" searches for up to a second, "fast" takes milliseconds. weights: how often each call is made
     (profile.of_counts); None for the built-in profile. leaf: what is really returned for an action, applied to the
-    answer that won; None for the action itself. ticket: (AUDIT_ARCH value, numbers): calls that pass with the launch ticket in their last three
-    arguments (bpf.ticket). Raises CompileError where no program of at most 4,096 instructions is found.
+    answer that won; None for the action itself. ticket: (AUDIT_ARCH value, numbers): calls that pass with the launch
+    ticket in their last three arguments (bpf.ticket). Raises CompileError where no program of at most 4,096
+    instructions is found.
     """
     from sysgate.compiler import profile
     from sysgate.compiler.assemble import Assembly, same

@@ -129,10 +129,7 @@ class Assembly:
         """The instructions."""
         groups = self._grouped([self._single(audit, segments) for audit, segments in self.gate.entries])
         entries = {group.audits: self._numbers(group) for group in groups}
-        if len(groups) == 1 and groups[0].foreign:
-            first = entries[groups[0].audits][0]
-        else:
-            first = self._architectures(entries)
+        first = entries[groups[0].audits][0] if len(groups) == 1 and groups[0].foreign else self._architectures(entries)
         insns = lay_out(self.coder.steps, first, self.weights.price, self.setting.seldom)
         if len(insns) > MAX_INSTRUCTIONS:
             shares = [(len(self.coder.steps.below(step)), self._rules[key]) for key, step in self._coded_keys.items()]
@@ -269,8 +266,8 @@ class Assembly:
         return groups
 
     def _foreign_fits(self, group: Group) -> bool:
-        # Foreign architectures may come to the numbers' tree where most numbers get their answer anyway. Each other answer
-        # then costs a test of the architecture of its own; each call that is spared it gains two steps.
+        # Foreign architectures may come to the numbers' tree where most numbers get their answer anyway. Each other
+        # answer then costs a test of the architecture of its own; each call that is spared it gains two steps.
         uniform = [keys[0] for _, keys in group.borders if len(set(keys)) == 1]
         answers: set[int] = set()
         for key in set(uniform):

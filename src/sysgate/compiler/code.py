@@ -90,7 +90,7 @@ class Coder:
         return reach
 
     def _shares(self, index: int, name: str | None) -> Sequence[float]:
-        word, mask, cuts, kids = self.diagram.nodes[index]
+        word, mask, cuts, _kids = self.diagram.nodes[index]
         if word == LEAF:
             return ()
         if word == TICKET:
@@ -100,7 +100,7 @@ class Coder:
         return plausible.shares(word, mask, cuts, name)
 
     def _code(self, index: int, weight: float, shares: Sequence[float]) -> None:
-        word, mask, cuts, kids = self.diagram.nodes[index]
+        word, _mask, _cuts, kids = self.diagram.nodes[index]
         if word == LEAF:
             action = self.diagram.value(index)
             assert isinstance(action, Action)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sysgate.compiler.assemble import Setting
-from sysgate.compiler.diagram import Order
 from sysgate.compiler.cubes import cubes
+from sysgate.compiler.diagram import Order
 from sysgate.compiler.intervals import Intervals, middle
 from sysgate.compiler.runs import FULL, touching
 from sysgate.compiler.steps import JEQ, JGE, JSET
@@ -99,7 +99,7 @@ def _chained(runs: Runs, i: int, j: int) -> Tree | None:
         return None
     rest = wide.pop()
     picked = [run for run in runs[i : j + 1] if run[2] != rest]
-    if len(picked) > CHAIN or len(picked) == j - i and j - i > 1:
+    if len(picked) > CHAIN or (len(picked) == j - i and j - i > 1):
         return None
     tree: Tree = rest
     for run in sorted(picked, key=lambda run: run[3]):

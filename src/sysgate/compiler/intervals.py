@@ -112,10 +112,7 @@ class Intervals:
         if found is None:
             at = self.split(i, j)
             leaf = self.leaf_of(i, j)
-            if at == -1 and leaf is not None:
-                found = leaf[5]
-            else:
-                found = 1 + max(self.height(i, at), self.height(at + 1, j))
+            found = leaf[5] if at == -1 and leaf is not None else 1 + max(self.height(i, at), self.height(at + 1, j))
             self._heights[i, j] = found
         return found
 

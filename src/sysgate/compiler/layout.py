@@ -3,8 +3,9 @@
 The program is built from its end, so that all distances are known when a jump is placed. Of a jump's two ways the
 heavier one is placed last and so follows it directly: a jump that falls through costs 0.1 ns under the JIT, one
 that jumps 0.5 and more. Where a target lies further than a conditional jump reaches (255), a return gets another
-copy, and so does a jump whose own targets are near; anything else a `ja` on the near side. A program longer than that is laid out several times, with more or
-less of what is seldom made put behind everything else, where it is out of the way of the rest; the cheapest is taken.
+copy, and so does a jump whose own targets are near; anything else a `ja` on the near side. A program longer than
+that is laid out several times, with more or less of what is seldom made put behind everything else, where it is out
+of the way of the rest; the cheapest is taken.
 """
 
 from __future__ import annotations
@@ -149,8 +150,8 @@ class Layout:
                 todo.append(follower)
 
     def _lead_to(self, index: int) -> None:
-        # Appends what does a step that lies elsewhere: a copy of it if it is one instruction and what follows it is near,
-        # else a ja.
+        # Appends what does a step that lies elsewhere: a copy of it if it is one instruction and what follows it is
+        # near, else a ja.
         code, k, then, otherwise = self.steps.all[index]
         here = len(self.insns)
         if then == -1:

@@ -50,7 +50,7 @@ def spans(literal: Compare | Among) -> Spans:
         return [(value & top, value & top)] if -(top + 1) // 2 <= value <= top else []
 
     def between(start: int | None, end: int | None) -> Spans:
-        # As integers. Beside a mask the value is unsigned, and negative constants are unsigned already (policy/resolve).
+        # As integers. Beside a mask the value is unsigned, and so are negative constants already (policy/resolve).
         least, most = (-(top + 1) // 2, top // 2) if signed else (0, top)
         start = least if start is None else max(start, least)
         end = most if end is None else min(end, most)
@@ -149,7 +149,7 @@ class Lowering:
         return self.literal(*read(expr))
 
     def literal(self, where: Looks, held: Spans, yes: int | None = None, no: int | None = None) -> int:
-        """The diagram that goes to yes (unsaid: True) where the value at a place lies in the spans, else to no (False)."""
+        """The diagram that goes to yes (unsaid: True) where a place's value lies in the spans, else to no (False)."""
         ways = self.true if yes is None else yes, self.false if no is None else no
         low_word, low_mask, high_word, high_mask = where
         if high_word is None:

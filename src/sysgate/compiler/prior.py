@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: find, ls, grep, cp, ps, bash, make, dpkg, sort, gzip,
-# sed, dd, vim, man, perl, node, java, httpd, postgres, ssh.
+# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: find, ls, grep, cp, ps, bash, make, dpkg, sort,
+# gzip, sed, dd, vim, man, perl, node, java, httpd, postgres, ssh.
 CALLS: tuple[dict[str, int], ...] = (
     {  # find
         "access": 3,

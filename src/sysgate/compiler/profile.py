@@ -28,8 +28,8 @@ SECOND = 0.01
 class Weights(Value):
     """recordings: weight of each, and in it by call name how often it is made; a name's absence is zero.
 
-    price: what an instruction of the program costs, in steps per call. unserved: what the mean over unserved calls counts
-    beside the mean over all.
+    price: what an instruction of the program costs, in steps per call. unserved: what the mean over unserved calls
+    counts beside the mean over all.
     """
 
     recordings: tuple[tuple[float, Mapping[str, float]], ...]

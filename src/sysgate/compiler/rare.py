@@ -30,7 +30,7 @@ MANY = 16  # of so many values, and more, twice as many stand in a row
 
 
 def rare(diagram: Diagram, index: int) -> Rare | None:
-    """The values of a node that a chain can ask for: single ones that go to a test of another word for one value each."""
+    """The values of a node that a chain can ask for: single ones that go to a test of another word each."""
     _, mask, cuts, kids = diagram.nodes[index]
     if mask != FULL or len(cuts) < 2 * LEAST:
         return None
