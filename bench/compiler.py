@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import kernel, libseccomp, streams
 from bench.policies import SHARED, Neutral, load
+
 from sysgate import compiler, proof
 from sysgate.bpf.program import Program, from_bytes, to_bytes
 from sysgate.compiler import profile
@@ -111,7 +112,8 @@ def table(told: dict[str, Any]) -> str:
             none = costs["no filter"]["ns"]
             lines.append(f"  {policy['kernel']['call']} on this kernel:")
             lines += [
-                f"    {program:22}  {cost['ns']:7.1f} ns  {cost['ns'] / none:5.2f} × no filter  install {cost['install']:6.1f} µs"
+                f"    {program:22}  {cost['ns']:7.1f} ns  {cost['ns'] / none:5.2f} × no filter  "
+                f"install {cost['install']:6.1f} µs"
                 for program, cost in costs.items()
             ]
         lines.append("")

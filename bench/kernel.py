@@ -50,7 +50,7 @@ def measure(number: int, arguments: tuple[int, ...], filters: dict[str, bytes | 
             if raw is not None:
                 names[-1] = str(Path(folder, f"{at}.bpf"))
                 Path(names[-1]).write_bytes(raw)
-        command = [measurer, str(rounds), str(number), *map(str, arguments), *names]
+        command = [str(measurer), str(rounds), str(number), *map(str, arguments), *names]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     costs = [Cost(float(ns), float(install) / 1000) for ns, install in map(str.split, done.stdout.splitlines())]
     return dict(zip(filters, costs, strict=True))
