@@ -198,9 +198,9 @@ def load(name: str) -> Policy:
         return Policy.load(name)
     import sys
 
-    from sysgate.policy import include
+    from sysgate.policy import files
 
-    return Policy.parse(include.decoded(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
+    return Policy.parse(files.decoded(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
 
 
 def run(argv: Sequence[str | bytes | PathLike[str]], *, policy: Policy, **kwargs: Any) -> Completed:

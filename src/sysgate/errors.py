@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from sysgate.call import Call
 
@@ -42,6 +43,21 @@ class PolicyError(SysgateError):
         self.message, self.hint, self.source, self.width = message, hint, source, width
         self.file, self.line, self.column = file, line, column
         self.errors: tuple[PolicyError, ...] = tuple(errors) or (self,)
+
+    @classmethod
+    def of(cls, errors: Sequence[PolicyError]) -> Self:
+        """One error that is the first of these and carries them all. errors: at least one, in file order."""
+        first = errors[0]
+        return cls(
+            first.message,
+            file=first.file,
+            line=first.line,
+            column=first.column,
+            hint=first.hint,
+            source=first.source,
+            width=first.width,
+            errors=errors,
+        )
 
     def __str__(self) -> str:
         return "\n".join(error._shown() for error in self.errors)

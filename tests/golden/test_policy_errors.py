@@ -16,10 +16,11 @@ from types import FrameType
 import pytest
 
 from sysgate import Policy, PolicyError
-from sysgate.policy import ftrace_file, include, lexer, names, parser, resolve
+from sysgate.policy import files, ftrace_file, include, lexer, names, parser, resolve, typed
+from sysgate.policy.parser import actions, constants, rules, tests, words
 
 GOLDEN = Path(__file__).with_name("policy_errors.txt")
-MODULES = (parser, names, include, resolve, ftrace_file, lexer)
+MODULES = (parser, actions, constants, rules, tests, words, names, include, files, typed, resolve, ftrace_file, lexer)
 # Places that no text reaches: files and sizes, which tests/unit/test_policy_limits.py has.
 ELSEWHERE = {
     "a text of {len(text) >> 20} million characters is no policy",
@@ -72,7 +73,7 @@ def message_lines(path: Path) -> Iterator[tuple[int, str]]:
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in ("fail", "expected", "error", "PolicyError", "_Missing", "_error") and node.args:
+        if name in ("fail", "expected", "error", "PolicyError", "Missing", "_error") and node.args:
             text = next((arg for arg in node.args if isinstance(arg, (ast.Constant, ast.JoinedStr))), None)
             if text is not None:
                 yield node.lineno, ast.unparse(text).lstrip("f")[1:-1]

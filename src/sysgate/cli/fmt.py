@@ -57,13 +57,13 @@ def run(args: Namespace) -> int:
 
 def _formatted(name: str, shown: str) -> tuple[str, str]:
     """The text as it is, and as it should be."""
-    from sysgate.policy import include, layout
+    from sysgate.policy import files, layout
     from sysgate.policy.lexer import MAX_CHARACTERS
 
     if name == "-":
-        text = include.decoded(sys.stdin.buffer.read(4 * MAX_CHARACTERS + 1), shown)
+        text = files.decoded(sys.stdin.buffer.read(4 * MAX_CHARACTERS + 1), shown)
     else:
-        text = include.read_file(name, shown)
+        text = files.read_file(name, shown)
     return text, layout.formatted(text, shown)
 
 

@@ -1,0 +1,1 @@
+"""The language: text, what it says, and what that means."""

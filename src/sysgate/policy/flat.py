@@ -12,6 +12,7 @@ from sysgate.action import Action
 from sysgate.facts import ages, calls, groups
 from sysgate.facts.arches import ARCHES
 from sysgate.policy import ast, names
+from sysgate.policy.known import has_argument
 from sysgate.policy.lexer import Source
 from sysgate.policy.resolve import END, NO_REFUSAL, X32, X32_END, trimmed
 
@@ -215,9 +216,7 @@ class _Flattening:
         for name in _names_of(rule.heads):
             if calls.resolve(arch, name) is not None:
                 effect = True
-                if not all(
-                    argument in names.REGISTERS or names.has_argument(name, argument, (arch,)) for argument in used
-                ):
+                if not all(argument in names.REGISTERS or has_argument(name, argument, (arch,)) for argument in used):
                     return False
         return effect or any(isinstance(head, ast.Numbers) for head in rule.heads)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from sysgate.errors import PolicyError
 from sysgate.facts import calls
 from sysgate.policy import ast, ftrace
+from sysgate.policy.known import known_call, order
 from sysgate.policy.lexer import MAX_ERRORS, Source, is_name
-from sysgate.policy.names import known_call, order
 from sysgate.policy.parser import parse_statement
 
 

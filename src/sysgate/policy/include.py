@@ -7,11 +7,12 @@ With `default` it is a policy of its own, a side of which all must allow.
 from __future__ import annotations
 
 import os
-import stat
 
 from sysgate.errors import PolicyError
 from sysgate.policy import ast, parser
-from sysgate.policy.lexer import MAX_CHARACTERS, Source
+from sysgate.policy.files import identity_of
+from sysgate.policy.files import read as text_of
+from sysgate.policy.lexer import Source
 from sysgate.policy.names import Names, TooMany
 from sysgate.policy.trees import building
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from sysgate.policy.names import Let
 
-READY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "ready")
 MAX_DEPTH = 32
 DIALECTS = ("sysgate", "ftrace")
 
@@ -33,7 +33,7 @@ def parse(text: str, name: str = "<policy>", dialect: str = "sysgate") -> ast.Po
 
     Raises PolicyError with every mistake of the text.
     """
-    return _Reading(dialect).policy(Source(text, name), _identity(name))
+    return _Reading(dialect).policy(Source(text, name), identity_of(name))
 
 
 def load(path: str | os.PathLike[str], dialect: str = "sysgate") -> ast.Policy:
@@ -41,7 +41,7 @@ def load(path: str | os.PathLike[str], dialect: str = "sysgate") -> ast.Policy:
     name = os.fspath(path)
     if isinstance(name, bytes):
         name = os.fsdecode(name)
-    return parse(read(name), name, dialect)
+    return parse(text_of(name), name, dialect)
 
 
 @building
@@ -54,93 +54,7 @@ def with_rules(path: str | None, texts: Sequence[str]) -> ast.Policy:
     sources = [Source(text, f"<-e {number}>") for number, text in enumerate(texts, start=1)]
     if path is None:
         return reading.policy_of(sources)
-    return reading.policy(Source(read(path), path), _identity(path), sources)
-
-
-def read(name: str) -> str:
-    """The text of a file, or of a ready policy. Raises PolicyError in words for whatever is no readable text."""
-    return read_file(ready_path(name), name) if name.startswith("@") else read_file(name, name)
-
-
-def read_file(path: str, name: str) -> str:
-    """The text of the file at path; name: how it is called in errors. Raises PolicyError as `read`."""
-    try:
-        # Without O_NONBLOCK opening a FIFO would wait for someone to write.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
-            if found.st_size > 4 * MAX_CHARACTERS:
-                raise PolicyError(
-                    f"a file of {found.st_size >> 20} MB is no policy",
-                    file=name,
-                    hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
-                )
-            with open(descriptor, "rb", closefd=False) as opened:
-                raw = opened.read(4 * MAX_CHARACTERS + 1)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise PolicyError(f"cannot be read: {reason}", file=name) from None
-    return decoded(raw, name)
-
-
-def decoded(raw: bytes, name: str) -> str:
-    """A file's bytes as text. Raises PolicyError at the first byte that is not UTF-8."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line = before.count(b"\n") + 1
-        start = before.rfind(b"\n") + 1
-        end = raw.find(b"\n", error.start)
-        shown = raw[start : end if end >= 0 else len(raw)].decode("utf-8", "replace").rstrip("\r")
-        raise PolicyError(
-            f"byte 0x{raw[error.start]:02x} is not UTF-8",
-            file=name,
-            line=line,
-            column=len(before[start:].decode("utf-8")) + 1,
-            source=shown,
-            hint="a policy is UTF-8 text",
-        ) from None
-
-
-def ready_path(name: str) -> str:
-    """Where a ready policy lies in the package. name: with its @. Raises PolicyError for an unknown one."""
-    known = ready_names()
-    if name not in known:
-        from sysgate.facts.nearest import nearest
-
-        close = nearest(name, known)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise PolicyError(f"no ready policy is called {name}", hint=hint)
-    return os.path.join(READY, name[1:] + ".policy")
-
-
-def ready_names() -> tuple[str, ...]:
-    """The ready policies, with @, sorted."""
-    found = [name.removesuffix(".policy") for name in os.listdir(READY) if name.endswith(".policy")]
-    return tuple(sorted(f"@{name}" for name in found))
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a directory"
-    if stat.S_ISFIFO(mode):
-        return "a FIFO"
-    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
-
-
-def _identity(name: str) -> str:
-    # Neither is a file: a ready policy, and a text that came without one (`<policy>`).
-    if name.startswith(("@", "<")):
-        return name
-    try:
-        return os.path.realpath(name)
-    except ValueError:  # a NUL: no file has such a name, and reading it will say so
-        return name
+    return reading.policy(Source(text_of(path), path), identity_of(path), sources)
 
 
 class _Side:
@@ -264,7 +178,7 @@ class _Reading:
 
     def made(self, errors: list[PolicyError]) -> ast.Policy:
         if errors:
-            raise combined(errors)
+            raise PolicyError.of(errors)
         index = {id(side): number for number, side in enumerate(self.sides)}
         from sysgate.facts.arches import ARCHES
 
@@ -373,7 +287,7 @@ class _Walk:
         name = statement.path
         if not name.startswith("@"):
             name = os.path.join(os.path.dirname(self.source.name), name)
-        identity = _identity(name)
+        identity = identity_of(name)
         if identity in self.chain:
             circle = " → ".join([*list(self.chain.values())[list(self.chain).index(identity) :], name])
             self.names.fail("this include goes round in a circle", statement.at, statement.end, circle)
@@ -396,7 +310,7 @@ class _Walk:
             try:
                 if len(self.chain) >= MAX_DEPTH:
                     raise PolicyError(f"includes stand more than {MAX_DEPTH} deep")
-                reading.files[identity] = reading.take_apart(Source(read(name), name))
+                reading.files[identity] = reading.take_apart(Source(text_of(name), name))
             except PolicyError as error:
                 reading.broken.add(identity)
                 if error.line is not None:
@@ -451,18 +365,3 @@ _TAKE: dict[type[ast.Statement], Callable[[_Walk, Any], None]] = {
     ast.NextSyscall: _Walk.next_syscall,
     ast.Include: _Walk.include,
 }
-
-
-def combined(errors: Sequence[PolicyError]) -> PolicyError:
-    """One error that is the first of these and carries them all."""
-    first = errors[0]
-    return PolicyError(
-        first.message,
-        file=first.file,
-        line=first.line,
-        column=first.column,
-        hint=first.hint,
-        source=first.source,
-        width=first.width,
-        errors=tuple(errors),
-    )

@@ -6,8 +6,8 @@ comment keeps the case or item it stands beside or above; anywhere else inside a
 
 from __future__ import annotations
 
+from sysgate.errors import PolicyError
 from sysgate.policy import ast
-from sysgate.policy.include import combined
 from sysgate.policy.lexer import Source, comment_of
 from sysgate.policy.parser import parse_file
 from sysgate.policy.printer import INDENT, Printer, plain, version
@@ -18,7 +18,7 @@ def formatted(text: str, name: str = "<policy>") -> str:
     source = Source(text, name)
     file, errors = parse_file(source)
     if errors:
-        raise combined(errors)
+        raise PolicyError.of(errors)
     out: list[str] = []
     line = 1
     for statement in file.statements:

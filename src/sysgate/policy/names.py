@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from sysgate.action import MAX_ERRNO
 from sysgate.facts import calls, constants, groups
-from sysgate.facts.arches import ARCHES, native
-from sysgate.facts.prototypes import prototype
 from sysgate.policy import ast
+from sysgate.policy.known import (
+    arguments,
+    elsewhere,
+    has_argument,
+    known_call,
+    known_constant,
+    order,
+    plain_value,
+)
 from sysgate.policy.lexer import MAX_ERRORS
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sysgate.errors import PolicyError
     from sysgate.policy.lexer import Source
+
+_errnos: set[ast.Const] = set()  # found good
 
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
 
@@ -273,7 +280,7 @@ class Names:
         if arches == ast.NOWHERE:
             return
         if arches and len(arches) == 1 and calls.resolve(arches[0], name) is None and not calls.gone(name):
-            self.fail(f"{arches[0]} has no call {name}", head.at, hint=_elsewhere(name))
+            self.fail(f"{arches[0]} has no call {name}", head.at, hint=elsewhere(name))
             return
         for argument, at in self._used.items():
             if argument not in REGISTERS and not has_argument(name, argument, arches):
@@ -335,90 +342,3 @@ def _measured(const: ast.Const, known: dict[int, tuple[int, int]]) -> tuple[int,
             size, depth = _measured(const.inner, known)
             known[id(const)] = size + 1, depth + 1
     return known[id(const)]
-
-
-_constants: dict[str, bool] = {}
-_errnos: set[ast.Const] = set()  # found good
-_calls: dict[str, bool] = {}
-_arguments: dict[tuple[str, str, tuple[str, ...] | None], bool] = {}
-
-
-def known_constant(name: str) -> bool:
-    """Whether some architecture has a constant of this name."""
-    if name not in _constants:
-        _constants[name] = constants.exists(name)
-    return _constants[name]
-
-
-def known_call(name: str) -> bool:
-    """Whether some architecture has a call that goes by this name."""
-    if name not in _calls:
-        # The first table is read anyway; that of all names only where it does not help.
-        _calls[name] = name in calls.table(order()[0]) or calls.known(name)
-    return _calls[name]
-
-
-def has_argument(name: str, argument: str, arches: tuple[str, ...] | None) -> bool:
-    """Whether a call has an argument on one of these architectures (None: of all); True where none has the call."""
-    key = name, argument, arches
-    if key not in _arguments:
-        _arguments[key] = _has_argument(name, argument, order() if arches in (None, ast.NOWHERE) else arches)
-    return _arguments[key]
-
-
-def _has_argument(name: str, argument: str, arches: Iterable[str]) -> bool:
-    missing = True
-    for arch in arches:
-        call = calls.resolve(arch, name)
-        declared = prototype(call, arch) if call else None
-        if declared:
-            if declared.argument(argument):
-                return True
-            missing = False
-    return missing
-
-
-def arguments(name: str, arches: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """The argument names of a call, on the first of the architectures that has it; None where they are not known."""
-    for arch in order() if arches in (None, ast.NOWHERE) else arches:
-        call = calls.resolve(arch, name)
-        declared = prototype(call, arch) if call else None
-        if declared:
-            return None if declared.args is None else tuple(argument.name for argument in declared.args)
-    return None
-
-
-def plain_value(const: ast.Const, arch: str) -> int | None:
-    """A constant's value where no argument says how wide it is; None where that, or the architecture's value, lacks."""
-    if isinstance(const, int):
-        return const
-    if isinstance(const, str):
-        return constants.value(const, arch)
-    if isinstance(const, ast.Minus):
-        inner = plain_value(const.inner, arch)
-        return None if inner is None else -inner
-    if isinstance(const, ast.Union):
-        total = 0
-        for part in const.parts:
-            value = plain_value(part, arch)
-            if value is None:
-                return None
-            total |= value
-        return total
-    return None
-
-
-_ordered: list[str] = []
-
-
-def order() -> list[str]:
-    """All architectures, the one whose tables are read anyway first."""
-    if not _ordered:
-        here = native()
-        _ordered.extend(dict.fromkeys((here.name, *ARCHES) if here else ARCHES))
-    return _ordered
-
-
-def _elsewhere(name: str) -> str:
-    having = [arch for arch in ARCHES if calls.resolve(arch, name)]
-    return f"it is a call of {', '.join(having)}" if having else ""

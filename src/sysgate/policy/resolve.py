@@ -12,11 +12,11 @@ from sysgate.errors import CompileError, PolicyError, UnfitError
 from sysgate.facts import ages, calls, constants, groups
 from sysgate.facts.arches import ARCHES, native
 from sysgate.facts.arches import arch as arch_named
-from sysgate.facts.prototypes import prototype
 from sysgate.policy import ast
 from sysgate.policy import ruleset as rules
 from sysgate.policy.lexer import MAX_ERRORS
 from sysgate.policy.trees import building
+from sysgate.policy.typed import WORD_BITS, Missing, Typing, Unfit, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ END = 1 << 32
 MAX_RULES = 250_000
 # x32 numbers: bit 30 set, bit 31 clear (__X32_SYSCALL_BIT, arch/x86/include/uapi/asm/unistd.h).
 X32, X32_END = 1 << 30, 1 << 31
-_WORD_BITS = 64
 NO_REFUSAL = ("allow", "log", "notify", "trace")
 # The machine's own ABI, and those it also runs.
 _OTHER_ABIS = {
@@ -36,8 +35,6 @@ _OTHER_ABIS = {
     "aarch64": ("arm",),
     "mips64el": ("mips64el_n32", "mipsel"),
 }
-# Where the arguments of a call lie in memory, the call that has them in registers.
-_VISIBLE = {("mmap", "i386"): "mmap2", ("select", "i386"): "_newselect", ("mmap", "s390x"): ""}
 
 
 def arches(policy: ast.Policy) -> tuple[str, ...]:
@@ -109,14 +106,6 @@ def _cut(segments: tuple[rules.Segment, ...], low: int, high: int) -> tuple[rule
     )
 
 
-class _Missing(Exception):
-    """An architecture lacks what a rule names: message and hint, and the word that names it."""
-
-    def __init__(self, message: str, hint: str, word: str) -> None:
-        super().__init__(message)
-        self.message, self.hint, self.word = message, hint, word
-
-
 class _Resolving:
     def __init__(self, policy: ast.Policy, arch: str) -> None:
         self.policy, self.arch = policy, arch
@@ -134,7 +123,7 @@ class _Resolving:
                 self.rule(index, placed)
         sides = [_Side(self, index, side) for index, side in enumerate(self.policy.sides)]
         if self.errors:
-            raise _all(self.errors)
+            raise UnfitError.of(self.errors)
         thread = all(_kind(side.default.get(None)) == "kill_thread" for side in self.policy.sides)
         return rules.Ruleset(self.arch, self.segments(sides), KILL_THREAD if thread else KILL_PROCESS)
 
@@ -215,15 +204,15 @@ class _Resolving:
         if answer.kind == "allow":
             return ALLOW
         try:
-            data = _value(answer.data, self.arch, _WORD_BITS, True)
+            data = value_of(answer.data, self.arch, WORD_BITS, True)
             if answer.kind == "errno" and not 0 <= data <= MAX_ERRNO:
-                raise _Missing(f"on {self.arch} this errno is {data}; it is a number from 0 to {MAX_ERRNO}", "", "")
-        except _Missing as missing:
+                raise Missing(f"on {self.arch} this errno is {data}; it is a number from 0 to {MAX_ERRNO}", "", "")
+        except Missing as missing:
             self.miss(missing, source, answer.at)
             return KILL_PROCESS
         return Action(answer.kind, data)
 
-    def miss(self, missing: _Missing, source: Source, at: int, until: int | None = None) -> None:
+    def miss(self, missing: Missing, source: Source, at: int, until: int | None = None) -> None:
         end = source.words.index("\n", at)
         if missing.word in source.words[at:end]:
             at = source.words.index(missing.word, at)
@@ -254,12 +243,12 @@ class _Resolving:
         shared: dict[tuple[rules.Term, ...], rules.Bound],
     ) -> rules.Bound | None:
         """The rule for one call (None: for a number); the same object where all it looks at is the same."""
-        typing = _Typing(self.arch, call, placed.source)
+        typing = Typing(self.arch, call, placed.source)
         made = []
         try:
             for (expr, _), action in zip(placed.body.cases, cases, strict=True):
                 made.append((typing.expr(expr), action))
-        except _Unfit as unfit:
+        except Unfit as unfit:
             self.miss(unfit.missing, placed.source, unfit.at, placed.end if unfit.whole else None)
             return None
         key = tuple(typing.terms)
@@ -410,173 +399,3 @@ def _origin(source: Source, at: int, end: int) -> Origin:
 
 def _kind(line: ast.Line | None) -> str:
     return line.answer.kind if line else "kill_process"
-
-
-def _all(errors: list[PolicyError]) -> UnfitError:
-    first = errors[0]
-    return UnfitError(
-        first.message,
-        file=first.file,
-        line=first.line,
-        column=first.column,
-        hint=first.hint,
-        source=first.source,
-        width=first.width,
-        errors=tuple(errors),
-    )
-
-
-# ---- one rule for one call
-
-
-class _Unfit(Exception):
-    """What is missing, and where: at a word, or from it to the end of the rule if whole."""
-
-    def __init__(self, missing: _Missing, at: int, *, whole: bool = False) -> None:
-        super().__init__()
-        self.missing, self.at, self.whole = missing, at, whole
-
-
-class _Typing:
-    """Turns tests into those of one call on one architecture. call: None for a number. terms: all it looked at."""
-
-    def __init__(self, arch: str, call: str | None, source: Source) -> None:
-        self.arch, self.call, self.source = arch, call, source
-        self.terms: list[rules.Term] = []
-
-    def expr(self, expr: ast.Expr) -> rules.Expr:
-        if isinstance(expr, ast.Always):
-            return rules.Constant(expr.holds)
-        if isinstance(expr, (ast.Any, ast.All)):
-            parts: list[rules.Expr] = []
-            for part in expr.parts:
-                parts.append(self.expr(part))
-            return rules.Any(tuple(parts)) if isinstance(expr, ast.Any) else rules.All(tuple(parts))
-        if isinstance(expr, ast.Not):
-            return rules.Not(self.expr(expr.inner))
-        if isinstance(expr, ast.Raw):
-            return self.raw(expr)
-        try:
-            return self.test(expr)
-        except _Missing as missing:
-            raise _Unfit(missing, expr.at) from None
-
-    def raw(self, expr: ast.Raw) -> rules.Expr:
-        from sysgate.policy import ftrace
-
-        place = self.source.place(expr.at)
-        assert self.call is not None  # the ftrace dialect has no numbers
-        try:
-            return ftrace.to_expr(
-                ftrace.Filter(
-                    self.call,
-                    expr.text,
-                    arch=self.arch,
-                    file=self.source.name,
-                    line=place.line,
-                    column=place.column,
-                    source=place.text,
-                )
-            )
-        except PolicyError as error:
-            raise _Unfit(_Missing(f"on {self.arch}: {error.message}", error.hint, ""), expr.at, whole=True) from None
-        except CompileError as error:
-            raise _Unfit(_Missing(str(error), "", ""), expr.at, whole=True) from None
-
-    def test(self, expr: ast.Compare | ast.Among | ast.Shares) -> rules.Expr:
-        term = self.term(expr.name)
-        if isinstance(expr, ast.Shares):
-            return rules.Shares(term, self.value(expr.mask, term))
-        if expr.mask is not None:
-            mask = self.value(expr.mask, term)
-            term = rules.Term(term.name, term.bits, term.signed, term.regs, mask)
-        if isinstance(expr, ast.Compare):
-            value = self.value(expr.value, term)
-            return rules.Compare(term, expr.op, self.as_masked(value, term, expr.op in ("==", "!=")))
-        items: list[tuple[int, int | None]] = []
-        assert not isinstance(expr.items, str)
-        for low, high in expr.items:
-            first = self.value(low, term)
-            if high is None:
-                items.append((self.as_masked(first, term, True), None))
-                continue
-            ends = self.as_masked(first, term, False), self.as_masked(self.value(high, term), term, False)
-            if ends[1] < ends[0]:
-                hint = (
-                    f"beside a mask a negative constant stands for its {term.bits} bits"
-                    if term.mask is not None
-                    else ""
-                )
-                raise _Missing(f"on {self.arch} this range ends below its start: {ends[0]}..{ends[1]}", hint, "..")
-            items.append(ends)
-        return rules.Among(term, tuple(items))
-
-    def term(self, name: str) -> rules.Term:
-        if len(name) == 4 and name[:3] == "reg" and name[3] in "012345":
-            term = rules.Term(name, _WORD_BITS, False, (int(name[3]),))
-        else:
-            term = self.argument(name)
-        self.terms.append(term)
-        return term
-
-    def argument(self, name: str) -> rules.Term:
-        call, arch = self.call, self.arch
-        declared = prototype(call, arch) if call else None
-        argument = declared.argument(name) if declared else None
-        if argument is None:
-            instead = _VISIBLE.get((call or "", arch))
-            if instead:
-                hint = f"{instead} has it in a register; rules for other architectures stand in a section"
-            else:
-                hint = "name the architectures that have it in a section, as in [x86_64]"
-            raise _Missing(f"on {arch} {call} has no argument {name}", hint, name)
-        if not argument.regs:
-            raise _Missing(
-                f"on {arch} a filter cannot see {call}'s {name}: it lies past the sixth register",
-                "name the architectures where it can be seen in a section, as in [x86_64]",
-                name,
-            )
-        return rules.Term(name, argument.bits, argument.signed, argument.regs)
-
-    def value(self, const: ast.Const, term: rules.Term) -> int:
-        return const if type(const) is int else _value(const, self.arch, term.bits, term.signed)
-
-    def as_masked(self, value: int, term: rules.Term, equality: bool) -> int:
-        """A masked value is unsigned, and a negative constant beside it stands for its n bits.
-
-        In an equality one below -2**(n-1) equals nothing, as without a mask.
-        """
-        if term.mask is None or value >= 0 or (equality and value < -(1 << (term.bits - 1))):
-            return value
-        return value & ((1 << term.bits) - 1)
-
-
-_constants: dict[tuple[str, str], int | None] = {}
-
-
-def _constant(name: str, arch: str) -> int | None:
-    key = name, arch
-    if key not in _constants:
-        _constants[key] = constants.value(name, arch)
-    return _constants[key]
-
-
-def _value(const: ast.Const, arch: str, bits: int, signed: bool) -> int:
-    """A constant beside an argument of so many bits. Raises _Missing where the architecture lacks it."""
-    if isinstance(const, int):
-        return const
-    if isinstance(const, str):
-        found = _constant(const, arch)
-        if found is None:
-            raise _Missing(f"{arch} has no {const}", "name the architectures that have it in a section", const)
-        return found
-    if isinstance(const, ast.Union):
-        total = 0
-        for part in const.parts:
-            total |= _value(part, arch, bits, signed)
-        return total
-    inner = _value(const.inner, arch, bits, signed)
-    if isinstance(const, ast.Minus):
-        return -inner
-    flipped = ~inner & ((1 << bits) - 1)
-    return flipped - (1 << bits) if signed and flipped >> (bits - 1) else flipped

@@ -1,0 +1,98 @@
+"""Policy files: read whole, as UTF-8 text, or refused in words; and those that come with sysgate, by @NAME."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sysgate.errors import PolicyError
+from sysgate.policy.lexer import MAX_CHARACTERS
+
+READY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "ready")
+
+
+def read(name: str) -> str:
+    """The text of a file, or of a ready policy. Raises PolicyError in words for whatever is no readable text."""
+    return read_file(ready_path(name), name) if name.startswith("@") else read_file(name, name)
+
+
+def read_file(path: str, name: str) -> str:
+    """The text of the file at path; name: how it is called in errors. Raises PolicyError as `read`."""
+    try:
+        # Without O_NONBLOCK opening a FIFO would wait for someone to write.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
+            if found.st_size > 4 * MAX_CHARACTERS:
+                raise PolicyError(
+                    f"a file of {found.st_size >> 20} MB is no policy",
+                    file=name,
+                    hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
+                )
+            with open(descriptor, "rb", closefd=False) as opened:
+                raw = opened.read(4 * MAX_CHARACTERS + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PolicyError(f"cannot be read: {reason}", file=name) from None
+    return decoded(raw, name)
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """A file's bytes as text. Raises PolicyError at the first byte that is not UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line = before.count(b"\n") + 1
+        start = before.rfind(b"\n") + 1
+        end = raw.find(b"\n", error.start)
+        shown = raw[start : end if end >= 0 else len(raw)].decode("utf-8", "replace").rstrip("\r")
+        raise PolicyError(
+            f"byte 0x{raw[error.start]:02x} is not UTF-8",
+            file=name,
+            line=line,
+            column=len(before[start:].decode("utf-8")) + 1,
+            source=shown,
+            hint="a policy is UTF-8 text",
+        ) from None
+
+
+def ready_path(name: str) -> str:
+    """Where a ready policy lies in the package. name: with its @. Raises PolicyError for an unknown one."""
+    known = ready_names()
+    if name not in known:
+        from sysgate.facts.nearest import nearest
+
+        close = nearest(name, known)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        raise PolicyError(f"no ready policy is called {name}", hint=hint)
+    return os.path.join(READY, name[1:] + ".policy")
+
+
+def ready_names() -> tuple[str, ...]:
+    """The ready policies, with @, sorted."""
+    found = [name.removesuffix(".policy") for name in os.listdir(READY) if name.endswith(".policy")]
+    return tuple(sorted(f"@{name}" for name in found))
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
+
+
+def identity_of(name: str) -> str:
+    """What tells one file from another, however they are named."""
+    # Neither is a file: a ready policy, and a text that came without one (`<policy>`).
+    if name.startswith(("@", "<")):
+        return name
+    try:
+        return os.path.realpath(name)
+    except ValueError:  # a NUL: no file has such a name, and reading it will say so
+        return name
