@@ -31,7 +31,8 @@ def compile(
     instructions is found.
     """
     from sysgate.compiler import profile
-    from sysgate.compiler.assemble import Assembly, same
+    from sysgate.compiler.assemble import Assembly
+    from sysgate.compiler.meanings import same
 
     if optimize == "fast":
         from sysgate.compiler import fast

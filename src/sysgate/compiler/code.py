@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sysgate.compiler.diagram import Diagram
-    from sysgate.compiler.runs import Run, Runs, Tree
+    from sysgate.compiler.runs import Run
+    from sysgate.compiler.setting import Planner
 
-    # Runs of a word → the tree that tells them apart; its targets are those of the runs.
-    Planner = Callable[[Runs], Tree]
     # The first step of a form, and how many steps a call makes from there to its end.
     Form = Callable[[], tuple[int, float]]
 
@@ -66,16 +65,6 @@ class Coder:
         step, cost = self._body[index]
         cold = self._cold[index]
         return cold, cost if cold == step else cost + 1
-
-    def mark(self) -> tuple[int, int]:
-        """Where the coder stands: how many nodes have code, how many steps there are."""
-        return len(self._cold), len(self.steps.all)
-
-    def back_to(self, mark: tuple[int, int]) -> None:
-        """Take back what was coded since a mark."""
-        for index in list(self._cold)[mark[0] :]:  # in the order they were coded
-            del self._cold[index], self._body[index]
-        self.steps.back_to(mark[1])
 
     def _reach(
         self, order: list[int], root: int, weight: float, shares: Mapping[int, Sequence[float]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sysgate.compiler.assemble import Setting
 from sysgate.compiler.cubes import cubes
 from sysgate.compiler.diagram import Order
 from sysgate.compiler.intervals import Intervals, middle
 from sysgate.compiler.runs import FULL, touching
+from sysgate.compiler.setting import Setting
 from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False

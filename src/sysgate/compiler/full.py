@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sysgate.compiler import fast, order
-from sysgate.compiler.assemble import Setting
 from sysgate.compiler.intervals import INFINITE, Intervals
 from sysgate.compiler.search import Search
+from sysgate.compiler.setting import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
     """Weights from a profile: call name → how often it is made.
 
     names: the architectures to compile for. What is known outweighs what is guessed: beside a profile an instruction
-    costs a third. Raises CompileError for a name that none of them has, and for a count that is none.
+    costs a quarter. Raises CompileError for a name that none of them has, and for a count that is none.
     """
     known: dict[str, float] = {}
     for written, count in counts.items():
@@ -68,7 +68,7 @@ def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
             known[call] = known.get(call, 0.0) + count
     if not any(known.values()):
         return built_in()
-    return Weights(((1.0, known),), 0.01, 0.1)
+    return Weights(((1.0, known),), PRICE / 4, 0.1)
 
 
 def known_numbers(audit: int, *, second: bool) -> tuple[Mapping[str, int], ...]:

@@ -62,7 +62,7 @@ class Steps:
         hit, missed = self.ways[step]
         return hit / (hit + missed) if hit + missed > 0 else 0.5
 
-    def below(self, root: int) -> set[int]:
+    def below(self, root: int) -> frozenset[int]:
         """The steps that can follow a step, itself among them."""
         seen = {root}
         todo = [root]
@@ -71,7 +71,7 @@ class Steps:
                 if way != -1 and way not in seen:
                     seen.add(way)
                     todo.append(way)
-        return seen
+        return frozenset(seen)
 
     def tree(self, tree: Tree, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
         """The first step of a decision tree on the accumulator, and what its tests weigh together.

@@ -1,0 +1,141 @@
+"""Segments → meanings: what a number's rules come to, as one diagram or several to choose from.
+
+A meaning is known by its index. Numbers whose rules come to the same diagram have the same meaning.
+"""
+
+from __future__ import annotations
+
+from sysgate.action import ALLOW, strictest
+from sysgate.compiler import lower
+from sysgate.compiler.chain import chain
+from sysgate.compiler.code import TICKET
+from sysgate.compiler.diagram import FULL, LEAF, Order, Overflow
+from sysgate.compiler.knowledge import prune
+from sysgate.compiler.limit import HOPELESS, MAX_INSTRUCTIONS, least, too_long
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sysgate.action import Action
+    from sysgate.compiler.diagram import Diagram
+    from sysgate.compiler.setting import Orders
+    from sysgate.policy.ruleset import Bound, Segment
+
+    # Where numbers begin to mean something else, and what: ascending, the first at 0.
+    Borders = list[tuple[int, int]]
+
+# Nodes a diagram may take before the rule chain is taken instead; another order of words may take so many times the
+# nodes of the last, and a few.
+NODES = 20_000
+TROUBLE = 4
+A_FEW = 1000
+SMALL = 64  # a diagram of about so many instructions is not compared with the rule chain
+
+
+def same(action: Action) -> Action:
+    """The action itself: what is returned where nothing else is wanted."""
+    return action
+
+
+class Meanings:
+    """The meanings of one gate. leaf: what is returned for an action; thorough: keep every diagram worth coding."""
+
+    def __init__(self, diagram: Diagram, orders: Orders, leaf: Callable[[Action], Action], *, thorough: bool) -> None:
+        self.diagram, self.orders, self.leaf, self.thorough = diagram, orders, leaf, thorough
+        self.roots: list[list[int]] = []  # of each meaning
+        self.rules: dict[int, Sequence[Bound]] = {}  # of a meaning that tests something, the first that have it
+        self._known: dict[object, int] = {}
+        self._leaves: dict[int, int] = {}
+        self.allow = self.of(diagram.leaf(ALLOW))
+
+    def borders(self, segments: Sequence[Segment]) -> Borders:
+        """What the numbers of one architecture mean. Raises CompileError where no program can be small enough."""
+        borders: Borders = []
+        for segment in segments:
+            meaning = self._segment(segment)
+            if not borders or borders[-1][1] != meaning:
+                borders.append((segment.low, meaning))
+        return borders
+
+    def with_ticket(self, borders: Borders, numbers: frozenset[int]) -> Borders:
+        """The same with the numbers' calls passing by the launch ticket, else as before."""
+        edges = sorted({*(low for low, _ in borders), *numbers, *(nr + 1 for nr in numbers if nr < FULL)})
+        allow = self.diagram.leaf(ALLOW)
+        made: Borders = []
+        at = 0
+        for edge in edges:
+            while at + 1 < len(borders) and borders[at + 1][0] <= edge:
+                at += 1
+            meaning = borders[at][1]
+            if edge in numbers:
+                roots = [self.diagram.make(TICKET, FULL, (1,), (allow, root)) for root in self.roots[meaning]]
+                meaning = self.of(*roots)
+            made.append((edge, meaning))
+        return made
+
+    def of(self, *roots: int) -> int:
+        """The meaning that has these diagrams."""
+        known = self._known.get(roots[0])
+        if known is None:
+            known = self._known[roots[0]] = len(self.roots)
+            self.roots.append(list(roots))
+        return known
+
+    def _segment(self, segment: Segment) -> int:
+        if not segment.rules:
+            return self._answer(segment.answer)
+        # Numbers with the same rules share their Bounds; telling equal ones by value would cost more than it saves.
+        identity = tuple(map(id, segment.rules))
+        found = self._known.get(identity)
+        if found is None:
+            if any(rule.cases for rule in segment.rules):
+                roots = list(dict.fromkeys(self._lowered(segment.rules)))
+                found = self.of(*roots)
+                self.rules.setdefault(found, segment.rules)
+                self._check(roots, segment.rules)
+            else:
+                found = self._answer(strictest(rule.otherwise for rule in segment.rules))
+            self._known[identity] = found
+        return found
+
+    def _answer(self, action: Action) -> int:
+        return self.of(self.diagram.leaf(self.leaf(action)))
+
+    def _check(self, roots: Sequence[int], rules: Sequence[Bound]) -> None:
+        # Nothing that is bound to fail keeps anybody waiting.
+        count = min(least(self.diagram, root) for root in roots)
+        if count > HOPELESS * MAX_INSTRUCTIONS:
+            raise too_long(count, [(count, rules)], at_least=True)
+
+    def _lowered(self, rules: Sequence[Bound]) -> list[int]:
+        looked = lower.variables(rules)
+        found = []
+        if len(looked) <= lower.MAX_VARIABLES:
+            masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
+            budget = NODES
+            for order in self.orders(rules):
+                self.diagram.budget = budget
+                try:
+                    root = lower.Lowering(self.diagram, order).rules(rules)
+                    found.append(self._mapped(prune(self.diagram, root) if masked else root))
+                except Overflow:
+                    continue
+                budget = min(budget, TROUBLE * (budget - self.diagram.budget) + A_FEW)
+        self.diagram.budget = 1 << 60
+        smallest = min([least(self.diagram, root) for root in found], default=1 << 60)
+        # On a single argument a diagram is never the larger one.
+        if not found or (smallest > SMALL and len({word // 2 for word, _ in looked}) > 1):
+            chained = self._mapped(chain(lower.Lowering(self.diagram, Order()), rules))
+            if least(self.diagram, chained) < smallest:
+                found = [*found, chained] if self.thorough and found else [chained]
+        return found
+
+    def _mapped(self, root: int) -> int:
+        return self.diagram.replace(root, self._returned, self._leaves) if self.leaf is not same else root
+
+    def _returned(self, index: int) -> int | None:
+        if self.diagram.nodes[index][0] != LEAF:
+            return None
+        action = self.diagram.value(index)
+        return self.diagram.leaf(self.leaf(action))  # type: ignore[arg-type]
