@@ -63,7 +63,7 @@ OF_A_ROOM = {
     "supervise": {"keeper", "leaf", "shield"},
     "kernel": {"dumpable", "libc", "native", "notify", "process", "procfs", "signalfd", "task"},
 }
-MOST = 102
+MOST = 112
 
 CODE = """
 import sys
