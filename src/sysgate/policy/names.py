@@ -7,7 +7,7 @@ is for. What one of them lacks is an error only where that one is compiled (see 
 from __future__ import annotations
 
 from sysgate.action import MAX_ERRNO
-from sysgate.facts import calls, constants, groups
+from sysgate.facts import calls, constants
 from sysgate.policy import ast
 from sysgate.policy.known import (
     arguments,
@@ -296,6 +296,8 @@ class Names:
         self.fail(f"{name} has no argument {argument}", at, hint=f"{near} ({listed})" if near else listed)
 
     def group(self, head: ast.Group, arches: tuple[str, ...] | None) -> None:
+        from sysgate.facts import groups  # most policies name none
+
         members = groups.members(head.name)
         if members is None:
             hint = self.source.near(head.name, lambda: groups.NAMES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sysgate.action import ALLOW, KILL_PROCESS, KILL_THREAD, MAX_ERRNO, Action
 from sysgate.decision import Origin
 from sysgate.errors import CompileError, PolicyError, UnfitError
-from sysgate.facts import ages, calls, constants, groups
+from sysgate.facts import calls, constants
 from sysgate.facts.arches import ARCHES, native
 from sysgate.facts.arches import arch as arch_named
 from sysgate.policy import ast
@@ -142,7 +142,7 @@ class _Resolving:
                 if bound:
                     self.ranges.append((head.low, head.high, index, bound))
                 continue
-            names = (head.name,) if isinstance(head, ast.Name) else groups.members(head.name) or ()
+            names = (head.name,) if isinstance(head, ast.Name) else _members(head.name)
             for name in names:
                 call = calls.resolve(self.arch, name)
                 if call is None:
@@ -337,6 +337,12 @@ class _Resolving:
         return tuple([bound for _, _, bound in placed]), ALLOW, None
 
 
+def _members(group: str) -> tuple[str, ...]:
+    from sysgate.facts import groups  # most policies name none
+
+    return groups.members(group) or ()
+
+
 def _same_for_all(placed: ast.Placed) -> bool:
     """Whether a rule looks at nothing that one call has and another has not: as most of groups do."""
     return all(isinstance(expr, ast.Always) for expr, _ in placed.body.cases)
@@ -373,6 +379,8 @@ class _Side:
             return self.refusal
         if self.since is None:
             return self.default
+        from sysgate.facts import ages
+
         name = calls.name(self.arch, nr)
         if name is None:
             return self.unknown

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from sysgate.policy import ast
 from sysgate.policy.lexer import is_name, number
-from sysgate.policy.parser.actions import ACTIONS
 from sysgate.policy.parser.tests import Tests
+from sysgate.policy.parser.values import ACTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from __future__ import annotations
 from sysgate.errors import PolicyError
 from sysgate.policy import ast
 from sysgate.policy.lexer import OPERATORS, is_name, number
-from sysgate.policy.parser.actions import ACTIONS, Actions
-from sysgate.policy.parser.constants import STRING_HINT, STRING_TEST
+from sysgate.policy.parser.values import ACTIONS, STRING_HINT, STRING_TEST, Values
 from sysgate.policy.parser.words import RESERVED, WORDY
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 
 
-class Tests(Actions):
+class Tests(Values):
     """Reads tests."""
 
     # expr = and { "||" and } .
