@@ -135,10 +135,12 @@ class Source:
                 pieces.append(self.lines[line - 1][inside[0][0] : inside[-1][1]])
         return " ".join(pieces)
 
-    def error(self, message: str, at: int, until: int | None = None, hint: str = "") -> PolicyError:
+    def error(
+        self, message: str, at: int, until: int | None = None, hint: str = "", kind: type[PolicyError] = PolicyError
+    ) -> PolicyError:
         """An error at a word (or from it to the word before `until`)."""
         place = self.place(at, until)
-        return PolicyError(
+        return kind(
             _short(message),
             file=self.name,
             line=place.line,

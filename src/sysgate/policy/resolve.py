@@ -112,7 +112,7 @@ class _Resolving:
         self.numbers = calls.table(arch)
         self.errors: list[PolicyError] = []
         self.counted = 0
-        self.missed: set[tuple[str, int, int]] = set()
+        self.missed: set[tuple[str | None, int | None, int | None]] = set()
         # By side: the rules that name a number, as (number, index of the rule, its form), and those that name ranges.
         self.singles: dict[int, list[tuple[int, rules.Bound]]] = {}
         self.ranges: list[tuple[int, int, int, rules.Bound]] = []
@@ -216,22 +216,12 @@ class _Resolving:
         end = source.words.index("\n", at)
         if missing.word in source.words[at:end]:
             at = source.words.index(missing.word, at)
-        place = source.place(at, until)
-        where = source.name, place.line, place.column
-        if where in self.missed or len(self.missed) >= MAX_ERRORS:
-            return  # said already: of a deny or default, or for another call of the rule
-        self.missed.add(where)
-        self.errors.append(
-            UnfitError(
-                missing.message,
-                file=source.name,
-                line=place.line,
-                column=place.column,
-                hint=missing.hint,
-                source=place.text,
-                width=place.width,
-            )
-        )
+        error = source.error(missing.message, at, until, missing.hint, UnfitError)
+        where = error.file, error.line, error.column
+        # Perhaps it is said already: of a deny or default, or for another call of the rule.
+        if where not in self.missed and len(self.missed) < MAX_ERRORS:
+            self.missed.add(where)
+            self.errors.append(error)
 
     def bound(
         self,

@@ -16,6 +16,7 @@ from sysgate.policy.parser.words import RESERVED, WORDY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
@@ -27,34 +28,27 @@ class Tests(Values):
     # expr = and { "||" and } .
     def expr(self) -> ast.Expr:
         first = self.conjunction()
-        words = self.words
-        if words[self.at] != "||":
-            return first
-        parts = list(first.parts) if type(first) is ast.Any else [first]
-        while words[self.at] == "||":
-            self.at += 1
-            part = self.conjunction()
-            if type(part) is ast.Any:
-                parts += part.parts
-            else:
-                parts.append(part)
-        return ast.Any(tuple(parts))
+        return first if self.words[self.at] != "||" else self.joined(first, "||", self.conjunction, ast.Any)
 
     # and = unary { "&&" unary } .
     def conjunction(self) -> ast.Expr:
         first = self.unary()
+        return first if self.words[self.at] != "&&" else self.joined(first, "&&", self.unary, ast.All)
+
+    def joined(
+        self, first: ast.Expr, word: str, read: Callable[[], ast.Expr], kind: type[ast.Any | ast.All]
+    ) -> ast.Expr:
+        """What follows the first of several: a part of the same kind, in parentheses, is no part but its parts."""
+        parts = list(first.parts) if isinstance(first, kind) else [first]
         words = self.words
-        if words[self.at] != "&&":
-            return first
-        parts = list(first.parts) if type(first) is ast.All else [first]
-        while words[self.at] == "&&":
+        while words[self.at] == word:
             self.at += 1
-            part = self.unary()
-            if type(part) is ast.All:
+            part = read()
+            if isinstance(part, kind):
                 parts += part.parts
             else:
                 parts.append(part)
-        return ast.All(tuple(parts))
+        return kind(tuple(parts))
 
     # unary = "!" unary | "(" expr ")" | test | "1" | "0" .
     def unary(self) -> ast.Expr:
