@@ -270,11 +270,9 @@ def _names(arch: Arch) -> tuple[str, ...] | None:
         raise CompileError(f"arch is a name, a list of names or None, not {type(arch).__name__}")
     found = []
     for name in (arch,) if isinstance(arch, str) else arch:
-        known = arches.arch(name) if isinstance(name, str) else None
-        if known is None:
-            raise CompileError(f"unknown architecture {name!r}; known: {', '.join(arches.ARCHES)}")
-        if known.name not in found:
-            found.append(known.name)
+        known = arches.named(name).name
+        if known not in found:
+            found.append(known)
     if not found:
         raise CompileError("no architecture was named")
     return tuple(found)
@@ -299,11 +297,7 @@ def _audits(names: tuple[str, ...]) -> tuple[int, ...]:
 def _audit(arch: str | int) -> int:
     from sysgate.facts import arches
 
-    if isinstance(arch, int):
-        return arch
-    known = arches.arch(arch)
-    assert known is not None  # names were made canonical when they came in
-    return known.audit
+    return arch if isinstance(arch, int) else arches.named(arch).audit
 
 
 def _native() -> str:

@@ -71,7 +71,7 @@ class _Comparing:
         self.space, self.names = space, tuple(names)
         self.diagrams: dict[int, int] = {}
         for name in names:
-            audit = _audit(name)
+            audit = arches.named(name).audit
             if audit not in self.diagrams:
                 space.budget = len(space.variable) + _BUDGET * (5 if space.braided else 1)
                 self.diagrams[audit] = space.combined(_diagram(space, one, audit), _diagram(space, other, audit), _pair)
@@ -90,7 +90,7 @@ class _Comparing:
         )
 
     def of_arch(self, name: str) -> list[Difference]:
-        one = reading.of_arch(self.space, self.diagrams[_audit(name)], name, beside_x32="x32" in self.names)
+        one = reading.of_arch(self.space, self.diagrams[arches.named(name).audit], name, beside_x32="x32" in self.names)
         same = self.space.leaf(_SAME)
         found: dict[tuple[str, Action, Action], tuple[set[str], list[tuple[int, int]]]] = {}
         for call, node in one.named.items():
@@ -138,10 +138,3 @@ def _pair(one: Hashable, other: Hashable) -> Hashable:
 
 def _where(space: Space, node: int, leaf: Hashable) -> int:
     return space.mapped(node, lambda value: TRUE if value == leaf else FALSE)
-
-
-def _audit(name: str) -> int:
-    known = arches.arch(name)
-    if known is None:
-        raise CompileError(f"unknown architecture {name!r}; known: {', '.join(arches.ARCHES)}")
-    return known.audit

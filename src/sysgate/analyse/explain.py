@@ -67,7 +67,7 @@ def cases(gate: Gate, arch: str, nr: int, args: Sequence[int | None] = ()) -> tu
 
 def path(program: Program, call: Call, names: Sequence[str] = ()) -> Way:
     """The way of one call through a program. names: architectures whose names to use; none: those it tests for."""
-    audit = call.arch if isinstance(call.arch, int) else _audit(call.arch)
+    audit = call.arch if isinstance(call.arch, int) else arches.named(call.arch).audit
     visited = machine.path(program, audit, call.nr, call.args, call.ip)
     every = listing.lines(program, names)
     return Way(tuple(every[at] for at in visited), len(visited), bitmap.served(program, audit, call.nr))
@@ -99,13 +99,6 @@ def _case(condition: str, leaf: Hashable) -> Case:
 
 def _segment(gate: Gate, arch: str, nr: int) -> Segment | None:
     for audit, segments in gate.entries:
-        if audit == _audit(arch):
+        if audit == arches.named(arch).audit:
             return next(segment for segment in segments if segment.low <= nr <= segment.high)
     return None
-
-
-def _audit(arch: str) -> int:
-    known = arches.arch(arch)
-    if known is None:
-        raise CompileError(f"unknown architecture {arch!r}; known: {', '.join(arches.ARCHES)}")
-    return known.audit

@@ -76,13 +76,9 @@ def _side(side: ast.Policy | Program, names: Sequence[str]) -> Gate | Program:
 
 
 def _known(names: Sequence[str]) -> tuple[str, ...]:
-    from sysgate.errors import CompileError
     from sysgate.facts import arches
 
-    for name in names:
-        if arches.arch(name) is None:
-            raise CompileError(f"unknown architecture {name!r}; known: {', '.join(arches.ARCHES)}")
-    return _ordered({known.name for name in names if (known := arches.arch(name))})
+    return _ordered({arches.named(name).name for name in names})
 
 
 def _usual(*sides: ast.Policy | Program) -> tuple[str, ...]:

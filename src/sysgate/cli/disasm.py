@@ -97,13 +97,9 @@ def _read(path: str) -> bytes:
 
 
 def _known(names: list[str]) -> tuple[str, ...]:
-    from sysgate.errors import CompileError
     from sysgate.facts import arches
 
-    for name in names:
-        if arches.arch(name) is None:
-            raise CompileError(f"unknown architecture {name!r}; known: {', '.join(arches.ARCHES)}")
-    return tuple(known.name for name in names if (known := arches.arch(name)))
+    return tuple([arches.named(name).name for name in names])
 
 
 def _as_json(programs: Sequence[Program], names: Sequence[str]) -> str:

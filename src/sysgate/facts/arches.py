@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from os import uname
 
+from sysgate.errors import CompileError
 from sysgate.facts import table
 from sysgate.value import Value
 
@@ -80,6 +81,14 @@ def arch(name: str) -> Arch | None:
                 _KNOWN[name] = _parse(fields)
                 break
     return _KNOWN.get(name)
+
+
+def named(name: str) -> Arch:
+    """The architecture of that name or alias. Raises CompileError, with the names there are, where there is none."""
+    known = arch(name) if isinstance(name, str) else None
+    if known is None:
+        raise CompileError(f"unknown architecture {name!r}; known: {', '.join(ARCHES)}")
+    return known
 
 
 def spellings() -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from sysgate.action import ALLOW, KILL_PROCESS, KILL_THREAD, MAX_ERRNO, Action
 from sysgate.decision import Origin
 from sysgate.errors import CompileError, PolicyError, UnfitError
 from sysgate.facts import calls, constants
-from sysgate.facts.arches import ARCHES, native
-from sysgate.facts.arches import arch as arch_named
+from sysgate.facts.arches import named, native
 from sysgate.policy import ast
 from sysgate.policy import ruleset as rules
 from sysgate.policy.lexer import MAX_ERRORS
@@ -56,10 +55,7 @@ def resolve(policy: ast.Policy, arch: str) -> rules.Ruleset:
     Raises UnfitError, with every mistake, where it uses an argument or constant that the architecture lacks;
     CompileError for an unknown architecture.
     """
-    known = arch_named(arch)
-    if known is None:
-        raise CompileError(f"unknown architecture {arch!r}; known: {', '.join(ARCHES)}")
-    return _Resolving(policy, known.name).ruleset()
+    return _Resolving(policy, named(arch).name).ruleset()
 
 
 def gate(rulesets: Sequence[rules.Ruleset]) -> rules.Gate:
@@ -72,8 +68,7 @@ def gate(rulesets: Sequence[rules.Ruleset]) -> rules.Gate:
     entries: dict[int, tuple[rules.Segment, ...]] = {}
     orders: dict[bool, str] = {}
     for each in rulesets:
-        arch = arch_named(each.arch)
-        assert arch is not None
+        arch = named(each.arch)
         orders.setdefault(arch.big_endian, each.arch)
         segments = each.segments
         if each.arch == "x32":
