@@ -287,7 +287,7 @@ def _arches(policy: ast.Policy, arch: Arch) -> tuple[str, ...]:
 def _gate(policy: ast.Policy, arches: tuple[str, ...]) -> Gate:
     from sysgate.policy import resolve
 
-    return resolve.gate([resolve.resolve(policy, arch) for arch in arches])
+    return resolve.gate_of(policy, arches)
 
 
 def _audits(names: tuple[str, ...]) -> tuple[int, ...]:

@@ -89,6 +89,22 @@ def test_a_decision_names_its_rule() -> None:
     assert Program.from_bytes(bytes(BOTH)).decide("read", arch="x86_64").rule is None
 
 
+def test_asking_the_same_policy_again_does_not_resolve_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sysgate.policy import resolve
+
+    resolved: list[str] = []
+    whole = resolve.resolve
+    monkeypatch.setattr(resolve, "resolve", lambda policy, arch: resolved.append(arch) or whole(policy, arch))
+    policy = Policy.parse("read: fd == 5\n")
+    program = policy.compile("x86_64", optimize="fast")
+    for fd in range(20):
+        assert policy.decide("read", (fd,), arch="x86_64").action == program.decide("read", (fd,)).action
+    assert resolved == ["x86_64"]
+    twin = Policy.parse("read: fd == 6\n")  # another policy is another question
+    assert twin.decide("read", (6,), arch="x86_64").action == "allow"
+    assert policy.decide("read", (6,), arch="x86_64").action == "kill_process"
+
+
 def test_bytes_go_out_and_come_back_in_either_byte_order() -> None:
     for arch in ("x86_64", "s390x"):
         made = POLICY.compile(arch, optimize="fast")

@@ -85,7 +85,7 @@ def _prove(policy: ast.Policy, programs: Sequence[Program], names: Sequence[str]
     from sysgate.policy import resolve
     from sysgate.proof import prove
 
-    gate = resolve.gate([resolve.resolve(policy, name) for name in names])
+    gate = resolve.gate_of(policy, names)
     if len(programs) == 1:
         prove(gate, programs[0], audits=tuple(audit for audit, _ in gate.entries))
         return

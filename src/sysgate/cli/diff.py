@@ -71,7 +71,7 @@ def _side(side: ast.Policy | Program, names: Sequence[str]) -> Gate | Program:
     for big_endian in (False, True):
         alike = [name for name in names if (known := arches.arch(name)) and known.big_endian == big_endian]
         if alike:
-            gates.append(resolve.gate([resolve.resolve(side, name) for name in alike]))
+            gates.append(resolve.gate_of(side, alike))
     return Gate(tuple(entry for gate in gates for entry in gate.entries), gates[0].foreign, False)
 
 

@@ -66,7 +66,7 @@ def prepare(policy: Policy) -> Prepared:
             return made
     from sysgate.policy import resolve
 
-    made = Prepared(resolve.gate([resolve.resolve(policy, arch) for arch in resolve.arches(policy)]), policy=policy)
+    made = Prepared(resolve.gate_of(policy, resolve.arches(policy)), policy=policy)
     _recent.insert(0, (policy, made))
     del _recent[_KEPT:]
     return made
