@@ -36,8 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from sysgate.analyse.diff import differences
+    from sysgate.cli.given import policy_or_program
 
-    one, other = _load(args.one), _load(args.other)
+    one, other = policy_or_program(args.one), policy_or_program(args.other)
     names = _known(args.arch) or _usual(one, other)
     found = differences(_side(one, names), _side(other, names), names)
     if args.json:
@@ -45,19 +46,6 @@ def run(args: Namespace) -> int:
     else:
         _show(found, args.one, args.other, names)
     return 1 if found else 0
-
-
-def _load(path: str) -> ast.Policy | Program:
-    """What is in a file: a program if it is one, else a policy."""
-    from sysgate.bpf import program
-    from sysgate.errors import BpfError
-    from sysgate.policy import include
-
-    try:
-        with open(path, "rb") as opened:
-            return program.from_bytes(opened.read(1 << 16))
-    except (OSError, ValueError, BpfError):
-        return include.load(path)  # which also says in words what is wrong
 
 
 def _side(side: ast.Policy | Program, names: Sequence[str]) -> Gate | Program:

@@ -39,7 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    made, names = [_load(path) for path in args.programs], _known(args.arch)
+    from sysgate.cli import given
+
+    made, names = [given.program(path) for path in args.programs], _known(args.arch)
     if args.policy:
         _show_policy(made, names, as_json=args.json)
     elif args.json:
@@ -67,33 +69,6 @@ def _show_listings(programs: Sequence[Program], names: Sequence[str], paths: Seq
         if len(programs) > 1:
             print(f"{path}:")
         print(listing.listing(made, names))
-
-
-def _load(path: str) -> Program:
-    from sysgate.bpf import program
-    from sysgate.errors import BpfError
-
-    try:
-        return program.from_bytes(_read(path))
-    except BpfError as error:
-        raise BpfError(f"{path}: {error}") from None
-
-
-def _read(path: str) -> bytes:
-    import sys
-
-    from sysgate.errors import SysgateError
-
-    # The longest program has 32 KiB: reading on would only cost memory.
-    limit = 1 << 20
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read(limit)
-        with open(path, "rb") as opened:
-            return opened.read(limit)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
-        raise SysgateError(f"{path}: {reason}") from None
 
 
 def _known(names: list[str]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from sysgate.api import Policy, Program
     from sysgate.call import Call
     from sysgate.proof import Proof
 
@@ -26,11 +25,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from sysgate import api
+    from sysgate.cli import given
     from sysgate.errors import BpfError, ProofError
 
-    one = _policy_or_program(args.one)
+    one = given.policy_or_program(args.one)
     if args.program is not None:
-        program = _program(args.program)
+        program = given.program(args.program)
     elif isinstance(one, api.Policy):
         program = one.compile(args.arch)
     else:
@@ -47,41 +47,6 @@ def run(args: Namespace) -> int:
     else:
         print(_said(args, proof))
     return 0
-
-
-# A raw program has bytes of 0, which no policy may have.
-def _policy_or_program(name: str) -> Policy | Program:
-    import os
-
-    from sysgate import api
-
-    if os.path.isfile(name):
-        with open(name, "rb") as file:
-            if b"\0" in file.read(_MOST):
-                return _program(name)
-    return api.load(name)
-
-
-_MOST = 1 << 16  # twice what a program can have
-
-
-def _program(name: str) -> Program:
-    import sys
-
-    from sysgate import api
-    from sysgate.errors import BpfError
-
-    try:
-        if name == "-":
-            raw = sys.stdin.buffer.read(_MOST)
-        else:
-            with open(name, "rb") as file:
-                raw = file.read(_MOST)
-        return api.Program.from_bytes(raw)
-    except OSError as error:
-        raise BpfError(f"{name}: {error.strerror}") from None
-    except BpfError as error:
-        raise BpfError(f"{name}: {error}") from None
 
 
 def _said(args: Namespace, proof: Proof) -> str:

@@ -38,12 +38,7 @@ class Subject(Value):
     def named(self) -> Iterator[tuple[str, str, Segment]]:
         """(architecture, call, its segment) for every call the tables know, by number."""
         for rules in self.rulesets:
-            numbers = sorted((nr & 0xFFFF_FFFF, name) for name, nr in calls.table(rules.arch).items())
-            segments = iter(rules.segments)
-            segment = next(segments)
-            for nr, name in numbers:
-                while segment.high < nr:
-                    segment = next(segments)
+            for name, segment in segments(rules).items():
                 yield rules.arch, name, segment
 
     def bounds(self) -> Iterator[tuple[str, str, Bound]]:
@@ -54,6 +49,19 @@ class Subject(Value):
                 if bound.origin is not None and id(bound) not in seen:
                     seen.add(id(bound))
                     yield arch, call, bound
+
+
+def segments(rules: Ruleset) -> dict[str, Segment]:
+    """The segment of every call that an architecture's table knows, by number."""
+    numbers = sorted((nr & 0xFFFF_FFFF, name) for name, nr in calls.table(rules.arch).items())
+    found = {}
+    rest = iter(rules.segments)
+    segment = next(rest)
+    for nr, name in numbers:
+        while segment.high < nr:
+            segment = next(rest)
+        found[name] = segment
+    return found
 
 
 def at(origin: Origin | None, check: str, message: str, hint: str) -> Finding:

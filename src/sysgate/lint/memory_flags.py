@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.lint.finding import Finding, Subject, always, answers_enosys, at, refused
+from sysgate.lint.finding import Finding, Subject, always, answers_enosys, at, refused, segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ _MOVED = {"openat2": ("openat", "open"), "clone3": ("clone",)}
 def check(subject: Subject) -> Iterator[Finding]:
     """openat2 and clone3 allowed, or refused other than with ENOSYS, where openat's or clone's arguments decide."""
     for rules in subject.rulesets:
-        segments = {call: segment for arch, call, segment in subject.named() if arch == rules.arch}
+        named = segments(rules)
         for newer, olders in _MOVED.items():
-            deciding = next((old for old in olders if old in segments and _depends(segments[old])), None)
-            if newer not in segments or deciding is None:
+            deciding = next((old for old in olders if old in named and _depends(named[old])), None)
+            if newer not in named or deciding is None:
                 continue
-            origin = next((bound.origin for bound in segments[deciding].rules if always(bound) is None), None)
-            segment = segments[newer]
+            origin = next((bound.origin for bound in named[deciding].rules if always(bound) is None), None)
+            segment = named[newer]
             hint = f"answer ENOSYS, so that libc falls back to {deciding}: `{newer}: 0 else errno(ENOSYS)`"
             if not refused(segment):
                 message = f"{deciding}'s arguments are filtered, but {newer} has its flags in memory and is allowed"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.facts import calls
-from sysgate.lint.finding import Finding, Subject, refused
+from sysgate.lint.finding import Finding, Subject, refused, segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +18,8 @@ _WHY = {
 
 def check(subject: Subject) -> Iterator[Finding]:
     """`restart_syscall` or `rt_sigreturn` refused, on the first architecture compiled for."""
-    if not subject.rulesets:
-        return
-    first = subject.rulesets[0].arch
-    for arch, call, segment in subject.named():
-        if arch == first and call in _WHY and refused(segment) and calls.number(arch, call) is not None:
+    for first in subject.rulesets[:1]:
+        for call, segment in segments(first).items():
+            if call not in _WHY or not refused(segment):
+                continue
             yield Finding(CHECK, "", 0, f"{call} is refused: {_WHY[call]}", f'add `{call}: 1`, or include "@startup"')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sysgate.facts import relations
-from sysgate.lint.finding import Finding, Subject, allowed, answers_enosys, at, refused
+from sysgate.lint.finding import Finding, Subject, allowed, answers_enosys, at, refused, segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ CHECK = "twin-left-open"
 def check(subject: Subject) -> Iterator[Finding]:
     """`rename: 0` without `renameat2`, in a policy whose default lets calls through."""
     for rules in subject.rulesets:
-        segments = {call: segment for arch, call, segment in subject.named() if arch == rules.arch}
-        for call, segment in segments.items():
+        named = segments(rules)
+        for call, segment in named.items():
             if not segment.rules or not refused(segment) or answers_enosys(segment, rules.arch):
                 continue  # ENOSYS is said to make a program fall back to the twin
             # A twin that has no rule at all was probably forgotten; one that has was thought of.
             open_ones = [
                 twin
                 for twin in _alike(call, rules.arch)
-                if twin in segments and not segments[twin].rules and allowed(segments[twin])
+                if twin in named and not named[twin].rules and allowed(named[twin])
             ]
             if open_ones:
                 names = ", ".join(open_ones)
