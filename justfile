@@ -2,6 +2,8 @@
 
 python := env("SYSGATE_PYTHON", if path_exists(".venv/bin/python") == "true" { justfile_directory() / ".venv/bin/python" } else { "python3" })
 
+shared := env("SYSGATE_SHARED", justfile_directory() / ".." / "shared")
+
 # List the tasks
 default:
     @just --list
@@ -19,8 +21,8 @@ types:
 
 # Are the committed facts what the generators make? (needs the corpus beside the checkout)
 facts:
-    {{python}} tools/make_facts.py --check
-    {{python}} tools/make_ftrace_formats.py --check
+    {{python}} tools/make_facts.py {{shared}}/facts --check
+    {{python}} tools/make_ftrace_formats.py {{shared}}/facts/ftrace-formats.jsonl --check
 
 # The tests
 test *arguments:

@@ -72,6 +72,9 @@ def main() -> int:
     parser.add_argument("--tracefs", action="store_true")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
+    if args.check and not args.tracefs and not args.source.exists():
+        print(f"skipped: no table of formats at {args.source}; the committed data were not compared")
+        return 0
     text = table(from_tracefs(TRACEFS) if args.tracefs else from_table(args.source))
     if not args.check:
         TARGET.write_text(text)
