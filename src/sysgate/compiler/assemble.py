@@ -207,7 +207,7 @@ class Assembly:
         joint = joined(runs)
         tree = self.setting.numbers(joint, points, {run[2]: steps.heights[run[2]] for run in joint})
         step, _ = steps.tree(tree, [(run[0], run[3]) for run in joint])
-        return steps.add(LD, 0, step), sum(summed.values())
+        return step if len(joint) == 1 else steps.add(LD, 0, step), sum(summed.values())
 
     def _architectures(self, trees: Mapping[tuple[int, ...], tuple[int, float]]) -> int:
         # The test of the architecture in front of everything.

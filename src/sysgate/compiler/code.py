@@ -16,9 +16,10 @@ from sysgate.compiler.steps import AND, JEQ, JGE, JSET, LD, OR_X, RET, TAX, XOR,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from sysgate.compiler.diagram import Diagram
+    from sysgate.compiler.rare import Rare
     from sysgate.compiler.runs import Run
     from sysgate.compiler.setting import Planner
 
@@ -47,36 +48,50 @@ class Coder:
         # By node: its body, and the number of steps from there to the end of a call; the load in front of it.
         self._body: dict[int, tuple[int, float]] = {}
         self._cold: dict[int, int] = {}
+        self._rare: dict[int, Rare] = {}  # nodes whose rare values get a chain
 
     def code(self, root: int, weight: float, name: str | None) -> tuple[int, float]:
         """The first step of a diagram, and how many a call makes from there.
 
         weight: how often calls come there. name: of the call that comes most, None where it is not known.
         """
-        order = [index for index in self.diagram.below(root) if index not in self._cold]
-        shares = {index: self._shares(index, name) for index in order}
-        reach = self._reach(order, root, weight, shares)
-        for index in order:
+        reach, shares = self._planned(root, weight, name)
+        for index in reversed(reach):  # kids before their parents
             self._code(index, reach[index], shares[index])
         return self.entry(root)
+
+    def _planned(
+        self, root: int, weight: float, name: str | None
+    ) -> tuple[dict[int, float], dict[int, Sequence[float]]]:
+        # The nodes to code, parents before their kids: how often calls come there, and which way they go. Where not
+        # both forms are tried, a rule of thumb says where rare values get a chain; their nodes are then not needed.
+        reach = {root: weight}
+        shares: dict[int, Sequence[float]] = {}
+        needed: dict[int, float] = {}
+        for index in reversed(self.diagram.below(root)):
+            if index not in reach or index in self._cold:
+                continue
+            word, _, _, kids = self.diagram.nodes[index]
+            here = needed[index] = reach[index]
+            ways = shares[index] = self._shares(index, name)
+            skipped: Container[int] = ()
+            if word >= 0 and not self.thorough:
+                found = rare(self.diagram, index)
+                if found is not None and here * MISSED < self.price * (len(found[0]) - 3):
+                    self._rare[index] = found
+                    skipped = set(found[0])
+                    reach.setdefault(found[3], 0.0)
+            if word != LEAF:
+                for place, (kid, share) in enumerate(zip(kids, ways)):
+                    if place not in skipped:
+                        reach[kid] = reach.get(kid, 0.0) + here * share
+        return needed, shares
 
     def entry(self, index: int) -> tuple[int, float]:
         """Where to go for a node with nothing in the accumulator, and how many steps that makes."""
         step, cost = self._body[index]
         cold = self._cold[index]
         return cold, cost if cold == step else cost + 1
-
-    def _reach(
-        self, order: list[int], root: int, weight: float, shares: Mapping[int, Sequence[float]]
-    ) -> dict[int, float]:
-        reach = dict.fromkeys(order, 0.0)
-        if root in reach:
-            reach[root] = weight
-        for index in reversed(order):  # parents come after their kids
-            for kid, share in zip(self.diagram.nodes[index][3], shares[index]):
-                if kid in reach:
-                    reach[kid] += reach[index] * share
-        return reach
 
     def _shares(self, index: int, name: str | None) -> Sequence[float]:
         word, mask, cuts, _kids = self.diagram.nodes[index]
@@ -121,16 +136,20 @@ class Coder:
         # The ways to code a node, each with how many steps it needs that were made before.
         word, mask, cuts, kids = self.diagram.nodes[index]
         nodes = self.diagram.nodes
+        chosen = self._rare.get(index)
+        if chosen is not None:
+            places = set(chosen[0])
+            coded = [self.entry(kid) if place not in places else (0, 0.0) for place, kid in enumerate(kids)]
+            return [(0, lambda: rare_steps(self, index, chosen, coded, shares, weight))]
         warm = [self._body[kid] if nodes[kid][0] == word else self.entry(kid) for kid in kids]
         if mask == FULL:
             plain: Form = lambda: self.tree((0, *cuts), warm, shares, weight)  # noqa: E731
-            found = rare(self.diagram, index)
+            found = rare(self.diagram, index) if self.thorough else None
             if found is None:
                 return [(0, plain)]
             chained: Form = lambda: rare_steps(self, index, found, warm, shares, weight)  # noqa: E731
-            if self.thorough:  # without the chain each rare value has a load and a jump of its own
-                return [(2 * len(found[0]), plain), (0, chained)]
-            return [(0, chained if weight * MISSED < self.price * (len(found[0]) - 3) else plain)]
+            # Without the chain each rare value has a load and a jump of its own.
+            return [(2 * len(found[0]), plain), (0, chained)]
         if len(cuts) == 1:
             bits = 0
             if cuts[0] == mask & -mask:  # nothing of the mask is set, or something

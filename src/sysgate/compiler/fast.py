@@ -23,6 +23,7 @@ MUCH = 0.25  # of all calls: what a cube at the root must decide
 SELDOM = (0.01,)
 # Single values in a chain of jeq, at the end of a tree that is halved.
 CHAIN = 3
+LONGEST = 8  # ... where the values are many and seldom come
 # However rare a value, it counts as much as so many of its fellows do on average: the tree stays shallow.
 FLOOR = 3
 
@@ -74,32 +75,35 @@ def tree(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
         return runs[0][2]
     if len(runs) <= FEW:
         return Intervals(runs, price, heights).tree(0, len(runs) - 1, 1 << 30)
-    floor = FLOOR * sum([run[3] for run in runs]) / len(runs)
+    whole = sum([run[3] for run in runs])
+    floor = FLOOR * whole / len(runs)
     total = [0.0]
     for run in runs:
         total.append(total[-1] + run[3] + floor)
-    return _halved(runs, total, 0, len(runs) - 1)
+    # A chain of c values makes every call c / 2 steps longer and saves all but one c-th of the tests that halve.
+    chain = int((price * len(runs) / whole) ** 0.5) if whole else LONGEST
+    return _halved(runs, total, 0, len(runs) - 1, min(max(chain, CHAIN), LONGEST))
 
 
-def _halved(runs: Runs, total: list[float], i: int, j: int) -> Tree:
+def _halved(runs: Runs, total: list[float], i: int, j: int, chain: int) -> Tree:
     if i == j:
         return runs[i][2]
-    if j - i <= 2 * CHAIN:
-        chained = _chained(runs, i, j)
+    if j - i <= 2 * chain:
+        chained = _chained(runs[i : j + 1], chain)
         if chained is not None:
             return chained
     cut = middle(total, i, j)
-    return JGE, runs[cut][0], _halved(runs, total, cut, j), _halved(runs, total, i, cut - 1)
+    return JGE, runs[cut][0], _halved(runs, total, cut, j, chain), _halved(runs, total, i, cut - 1, chain)
 
 
-def _chained(runs: Runs, i: int, j: int) -> Tree | None:
+def _chained(runs: Runs, chain: int) -> Tree | None:
     # Single values picked out of one target, heaviest first.
-    wide = {run[2] for run in runs[i : j + 1] if run[0] != run[1]}
+    wide = {run[2] for run in runs if run[0] != run[1]}
     if len(wide) != 1:
         return None
     rest = wide.pop()
-    picked = [run for run in runs[i : j + 1] if run[2] != rest]
-    if len(picked) > CHAIN or (len(picked) == j - i and j - i > 1):
+    picked = [run for run in runs if run[2] != rest]
+    if len(picked) > chain or (len(picked) == len(runs) - 1 > 1):
         return None
     tree: Tree = rest
     for run in sorted(picked, key=lambda run: run[3]):

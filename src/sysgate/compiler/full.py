@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 EFFORT = 1_000_000  # for the numbers, shared by all trees (search.work)
 MOST = 64  # runs of an argument's word that get an interval table
-# A tree may be as high as a balanced one; where a profile says which paths matter, a little higher.
+# A tree may be as high as a balanced one; a little higher where a profile says which paths matter, and otherwise for
+# as long as a further step on the longest path spares every call so much of a step on the mean.
 KNOWN = 2
+WORTH = 0.5
+LIKELY = 0.8  # the search is tried for as much of that as the intervals alone promise
 SELDOM = (0.0, 0.003, 0.01, 0.03)  # layouts tried
 
 
@@ -45,10 +48,17 @@ def setting(price: float, trees: int, *, known: bool) -> Setting:
         if len(runs) == 1:
             return runs[0][2]
         limit = (len(runs) - 1).bit_length() + max(heights.values()) + more
-        while True:
-            found = Search(price, heights, EFFORT // trees).tree(runs, points, limit)
-            if found is not None:
-                return found[1]
+        search = Search(price, heights, EFFORT // trees)
+        best = None
+        while best is None:
+            best = search.tree(runs, points, limit)
             limit += 1
+        while search.promises(runs, limit) > LIKELY * WORTH:
+            found = search.tree(runs, points, limit)
+            if found is None or best[0] - found[0] < WORTH:
+                break
+            best = found
+            limit += 1
+        return best[1]
 
     return Setting(planner, numbers, order.orders, SELDOM, thorough=True)

@@ -69,6 +69,13 @@ class Search:
         """
         return self._improved(runs, points, limit, 0)
 
+    def promises(self, runs: Runs, limit: int) -> float:
+        """About what a height of `limit` saves over one less: so much it does without anything taken away."""
+        if len(runs) > MOST_RUNS:
+            return 0.0
+        table, i, j = self.table(runs)
+        return table.limited(i, j, limit - 1) - table.limited(i, j, limit)
+
     def _improved(self, runs: Runs, points: Points, limit: int, level: int) -> tuple[float, Tree] | None:
         if len(runs) == 1:
             return (0.0, runs[0][2]) if self.heights.get(runs[0][2], 0) <= limit else None
