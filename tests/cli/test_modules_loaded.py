@@ -33,11 +33,10 @@ NEVER |= {
     "subprocess",
     "tempfile",
 }
-NEVER |= {"threading", "typing", "urllib"}
+NEVER |= {"ctypes", "threading", "types", "typing", "urllib"}
 # The standard library's that do get loaded.
-STANDARD = {"__future__", "_bisect", "_ctypes", "_operator", "_socket", "_struct", "bisect", "ctypes", "ctypes._endian"}
-STANDARD |= {"errno", "fcntl", "gc", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "itertools"}
-STANDARD |= {"math", "mmap", "operator", "select", "struct", "types", "warnings"}
+STANDARD = {"__future__", "_bisect", "_ctypes", "_operator", "_socket", "_struct", "bisect"}
+STANDARD |= {"errno", "fcntl", "gc", "math", "mmap", "operator", "select", "struct", "warnings"}
 # The rooms a plain run enters.
 ROOMS = {
     "action",
@@ -55,7 +54,7 @@ ROOMS = {
 }
 ROOMS |= {"ready", "supervise", "value"}
 OF_A_ROOM = {
-    "cli": {"main", "quick", "run"},
+    "cli": {"imports", "main", "quick", "run"},
     "launch": {
         *("channel", "child", "failure", "foreground", "job", "note"),
         *("orders", "plan", "prepared", "search", "watched"),
@@ -66,12 +65,15 @@ OF_A_ROOM = {
 MOST = 112
 
 CODE = """
+import os
 import sys
-before = set(sys.modules)
-from sysgate.cli.main import main
-code = main(sys.argv[1:])
-print(*sorted(set(sys.modules) - before))
-sys.exit(code)
+before, leave = set(sys.modules), os._exit
+def told(code):
+    print(*sorted(set(sys.modules) - before), flush=True)
+    leave(code)
+os._exit = told
+from sysgate.cli.main import entry
+entry()
 """
 
 

@@ -92,9 +92,9 @@ def _tell(told: dict[str, Any], program: Program, asked: Asked) -> None:
         print("  the answer depends on its arguments; the first that holds:")
         for case in told["when"]:
             condition = "otherwise" if case["condition"] == "1" else case["condition"]
-            print(f"    {condition} → {_action(case, asked.arch)}    {_where(case['rule'])}")
+            print(f"    {condition} → {_action(case, asked.arch)}    {_where(case, asked.arch)}")
         return
-    print(f"  {_action(told, asked.arch)}    {_where(told['rule'])}")
+    print(f"  {_action(told, asked.arch)}    {_where(told, asked.arch)}")
     print(f"  {_cost(told)}")
     if not told["cached"]:
         _way(program, asked)
@@ -109,7 +109,13 @@ def _action(told: dict[str, Any], arch: str) -> str:
     return paint(action_text(answer, arch), "green" if answer.kind == "allow" else "red", sys.stdout)
 
 
-def _where(rule: dict[str, Any] | None) -> str:
+def _where(told: dict[str, Any], arch: str) -> str:
+    from sysgate.action import Action
+    from sysgate.report.denial import is_newer
+
+    rule = told["rule"]
+    if is_newer(Action(told["action"], told["data"]), arch, rule["text"] if rule else None):
+        return "no rule, and it came after the kernel of `since`"
     return "no rule" if rule is None else f"{rule['file']}:{rule['line']}: {rule['text']}"
 
 

@@ -44,7 +44,10 @@ def entry() -> None:
     """
     import gc
 
+    from sysgate.cli.imports import shorten
+
     gc.disable()  # a command makes little garbage; `run`, which may stay for long, enables it again
+    shorten()
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:  # noqa: SIM105 - contextlib costs more than this

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+class _Read:
+    """What was read, by attribute, as argparse's Namespace has it."""
+
+    def __init__(self, found: Mapping[str, object]) -> None:
+        self.__dict__.update(found)
+
+
 def read(
     words: Sequence[str], *, flags: Mapping[str, str], values: Mapping[str, str], lists: Mapping[str, str]
 ) -> Namespace | None:
@@ -19,8 +26,6 @@ def read(
 
     flags, values, lists: option → name of the attribute: set, set to the word that follows, added to.
     """
-    from types import SimpleNamespace
-
     found: dict[str, object] = dict.fromkeys(flags.values(), False)
     found |= dict.fromkeys(values.values())
     found |= {name: [] for name in lists.values()}
@@ -43,4 +48,4 @@ def read(
         index += 2
     if index == len(words) or (words[index].startswith("-") and words[index] != "--"):
         return None
-    return SimpleNamespace(**found, command=list(words[index:]))  # type: ignore[return-value]
+    return _Read({**found, "command": list(words[index:])})  # type: ignore[return-value]

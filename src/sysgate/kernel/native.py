@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ctypes import CFUNCTYPE, addressof, c_char, c_void_p, memset, pythonapi
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
 from mmap import MAP_PRIVATE, PROT_EXEC, PROT_READ, mmap
 
@@ -37,8 +36,7 @@ def function(code: bytes) -> Callable[[int], None]:
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise KernelError(error.errno or 0, f"sysgate's launch code cannot be made executable here: {why}") from None
-    call: Callable[[int], None] = CFUNCTYPE(None, c_void_p)(address)
-    return call
+    return libc.function(address)
 
 
 def _memory_file() -> int:
@@ -56,17 +54,14 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         pages = mmap(-1, size)
-        self.address = addressof(c_char.from_buffer(pages))
+        self.address = libc.address(pages)
         self.view = memoryview(pages)
 
     def wipe(self, size: int) -> None:
         """Overwrite the first size bytes with zeros."""
-        memset(self.address, 0, size)
-
-
-_environ = c_void_p.in_dll(pythonapi, "environ")
+        self.view[:size] = bytes(size)
 
 
 def environment() -> int:
     """The address of this process's environment, a `char **` that os.environ keeps up to date."""
-    return _environ.value or 0
+    return libc.variable("environ")

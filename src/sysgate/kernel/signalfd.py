@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from ctypes import addressof, c_uint64
+import sys
 
 from sysgate.kernel import libc
 from sysgate.value import Value
@@ -25,8 +25,8 @@ class Arrived(Value):
 
 def create(signals: int) -> int:
     """A descriptor to read these signals from (bit 1 << (n - 1)); they must be blocked. Raises KernelError."""
-    mask = c_uint64(signals)
-    made = libc.call(_NR[os.uname().machine], -1, addressof(mask), 8, _NONBLOCK | _CLOEXEC)
+    mask = bytearray(signals.to_bytes(8, sys.byteorder))
+    made = libc.call(_NR[os.uname().machine], -1, libc.address(mask), 8, _NONBLOCK | _CLOEXEC)
     return libc.done("signalfd", made)
 
 

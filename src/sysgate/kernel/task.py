@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ctypes import addressof, create_string_buffer
 
 from sysgate.kernel import libc
 
@@ -28,8 +27,8 @@ def renounce_new_privileges() -> None:
 
 def rename(name: bytes) -> None:
     """Give this thread a name, of which 15 bytes are kept."""
-    text = create_string_buffer(name)
-    libc.done("prctl(PR_SET_NAME)", _prctl(_SET_NAME, addressof(text)))
+    text = bytearray(name + b"\0")
+    libc.done("prctl(PR_SET_NAME)", _prctl(_SET_NAME, libc.address(text)))
 
 
 def _prctl(option: int, value: int = 0) -> int:
