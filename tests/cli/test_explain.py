@@ -104,3 +104,14 @@ def test_a_call_that_is_none_is_said_with_a_caret(sysgate, file: str, call: str,
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_answer_of_since_is_said_to_be_one(sysgate, tmp_path: Path) -> None:
+    made = tmp_path / "old.policy"
+    made.write_text("since: 5.4\ndefault: errno(EPERM)\n")
+    done = sysgate("explain", "--arch=x86_64", str(made), "openat2", "mkdir")
+    assert "errno(ENOSYS)    no rule, and it came after the kernel of `since`" in done.stdout
+    assert f"errno(EPERM)    {made}:2: default: errno(EPERM)" in done.stdout
+    made.write_text("since: 5.4\ndefault: errno(ENOSYS)\n")
+    done = sysgate("explain", "--arch=x86_64", str(made), "mkdir")
+    assert f"errno(ENOSYS)    {made}:2: default: errno(ENOSYS)" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -381,3 +383,15 @@ def test_a_program_being_debugged_dies_too(as_user: AsUser) -> None:
         program("time.sleep(0)\n" + textwrap.dedent(code).replace("denied()", "time.sleep(0.3); denied()")),
     )
     assert done.stdout == "ended by 9\n"
+
+
+def test_a_call_that_since_answers_is_said_to_be_newer() -> None:
+    code = "import ctypes; ctypes.CDLL(None).syscall(437, -1, 0, 0, 0)"
+    rules = ["-e", "since: 5.4", "-e", "default: allow"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sysgate", "run", *rules, "--", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "no rule for openat2, which came after the kernel of `since`" in done.stderr

@@ -70,8 +70,16 @@ def test_since_wants_a_kernel_release(written: str) -> None:
         Policy.parse(f"since: {written}\n")
 
 
-def test_the_line_that_answered_is_the_since_line() -> None:
-    policy = Policy.parse("default: kill\nsince: 5.4  # lts\n", name="a.policy")
-    rule = policy.decide("openat2", arch="x86_64").rule
-    assert rule is not None
-    assert (rule.file, rule.line, rule.text) == ("a.policy", 2, "since: 5.4")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("default: kill\nsince: 5.4  # lts\n", "default: kill"),
+        ("since: 5.4\ndefault: errno(EPERM)\n[x86_64]\ndefault: allow\n", "default: allow"),
+        ("since: 5.4\n", None),  # unwritten
+    ],
+)
+def test_the_rule_of_a_later_call_is_the_default_line(text: str, line: str | None) -> None:
+    policy = Policy.parse(text, name="a.policy")
+    for decider in (policy, policy.compile("x86_64")):
+        rule = decider.decide("openat2", arch="x86_64").rule
+        assert (rule and rule.text) == line

@@ -223,7 +223,6 @@ class Side(Value):
     """
 
     since: tuple[int, ...] | None
-    since_at: tuple[Source, int, int] | None
     default: dict[str | None, Line]
     end: int
 

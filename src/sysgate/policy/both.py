@@ -17,8 +17,7 @@ def both(first: ast.Policy, second: ast.Policy) -> ast.Policy:
     sides, scopes, rules = len(first.sides), len(first.scopes), len(first.rules)
     named = {*first.named, *second.named}
     return ast.Policy(
-        first.sides
-        + tuple([ast.Side(side.since, side.since_at, side.default, side.end + rules) for side in second.sides]),
+        first.sides + tuple([ast.Side(side.since, side.default, side.end + rules) for side in second.sides]),
         first.scopes
         + tuple(
             [

@@ -97,7 +97,7 @@ class _Flattening:
         if self.several:
             self.correct(tables)
         default, since = self.directives()
-        whole = ast.Side(since, (_NOWHERE, 0, 0) if since else None, default, len(self.rules))
+        whole = ast.Side(since, default, len(self.rules))
         scope = ast.Scope(0, self.deny, None)
         return ast.Policy((whole,), (scope,), tuple(self.rules), self.before.named, self.before.dialect)
 

@@ -62,7 +62,7 @@ class _Side:
 
     def __init__(self) -> None:
         self.since: tuple[int, ...] | None = None
-        self.since_at: tuple[Source, int, int] | None = None
+        self.since_at: tuple[Source, int] | None = None
         self.default: dict[str | None, ast.Line] = {}
         self.end = 0
         self.fragments: set[str] = set()
@@ -183,7 +183,7 @@ class _Reading:
         from sysgate.facts.arches import ARCHES
 
         return ast.Policy(
-            tuple([ast.Side(side.since, side.since_at, side.default, side.end) for side in self.sides]),
+            tuple([ast.Side(side.since, side.default, side.end) for side in self.sides]),
             tuple([ast.Scope(index[id(scope.side)], scope.deny, scope.outer) for scope in self.scopes]),
             tuple(self.rules),
             tuple([arch for arch in ARCHES if arch in self.named]),
@@ -247,10 +247,10 @@ class _Walk:
                 hint="a file that is included cannot know for which kernel all of it was written",
             )
         elif self.side.since_at:
-            self.twice("since", *self.side.since_at[:2], statement)
+            self.twice("since", *self.side.since_at, statement)
         else:
             self.side.since = statement.version
-            self.side.since_at = (self.source, statement.at, statement.end)
+            self.side.since_at = (self.source, statement.at)
 
     def twice(self, word: str, source: Source, at: int, statement: ast.Statement, arch: str = "") -> None:
         where = f" for {arch}" if arch else ""

@@ -372,10 +372,9 @@ class _Side:
         self.default = resolving.line(line), origin
         self.refusal = resolving.refusal(index), origin
         if side.since:
-            assert side.since_at
             enosys = constants.value("ENOSYS", resolving.arch)
             assert enosys is not None
-            self.unknown = Action("errno", enosys), _origin(*side.since_at)
+            self.unknown = Action("errno", enosys), origin
         self._rules: dict[tuple[Action, Origin | None], rules.Bound] = {}
 
     def without_rule(self, nr: int) -> tuple[Action, Origin | None]:

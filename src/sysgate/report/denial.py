@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sysgate.action import Action
 from sysgate.decode import escaped
-from sysgate.facts import spelling
+from sysgate.facts import constants, spelling
 from sysgate.supervise.startup import HINT
 
 TYPE_CHECKING = False
@@ -85,22 +86,33 @@ def happened(denial: Denial, *, complain: bool = False) -> str:
 def _because(denial: Denial, policies: Sequence[str]) -> str:
     rule, call = denial.rule, denial.call
     name = call.name or f"call {call.nr}"
-    if rule is None:
-        files = escaped(", ".join(policies))
-        return f"{files}: no rule for {name}" if files else f"no rule for {name}"
-    place = f"{escaped(rule.file)}:{rule.line}: {_shortened(escaped(rule.text))}"
-    return f"no rule for {name}, so {place}" if _is_directive(rule.text) else place
+    place = f"{escaped(rule.file)}:{rule.line}: {_shortened(escaped(rule.text))}" if rule else ""
+    if rule and not _is_default(rule.text):
+        return place
+    if is_newer(Action(denial.action, denial.data), call.arch, rule.text if rule else None):
+        return f"no rule for {name}, which came after the kernel of `since`"
+    if rule:
+        return f"no rule for {name}, so {place}"
+    files = escaped(", ".join(policies))
+    return f"{files}: no rule for {name}" if files else f"no rule for {name}"
 
 
-def _is_directive(text: str) -> bool:
-    return text.partition(":")[0].strip() in ("default", "since")
+def is_newer(answer: Action, arch: str | int, rule: str | None) -> bool:
+    """Whether `since` gave this answer to a call without a rule. rule: the default line, None if unwritten."""
+    if answer.kind != "errno" or isinstance(arch, int) or answer.data != constants.value("ENOSYS", arch):
+        return False
+    return rule is None or (_is_default(rule) and "ENOSYS" not in rule and str(answer.data) not in rule)
+
+
+def _is_default(rule: str) -> bool:
+    return rule.partition(":")[0].strip() == "default"
 
 
 def _remedy(denial: Denial) -> list[str]:
     lines = denial.suggestion.splitlines()
     if not lines:
         return []
-    instead = denial.rule is not None and not _is_directive(denial.rule.text)
+    instead = denial.rule is not None and not _is_default(denial.rule.text)
     lead = "instead of it, this would allow the call:" if instead else "this would allow it:"
     shown = [_shortened(line) for line in lines]
     shown = [f"{lead} {shown[0]}"] if len(shown) == 1 else [lead, *(f"    {line}" for line in shown)]
