@@ -63,8 +63,12 @@ class PolicyError(SysgateError):
         return "\n".join(error._shown() for error in self.errors)
 
     def _shown(self) -> str:
-        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        lines = [f"{where}: {self.message}" if where else self.message]
+        from sysgate.decode import escaped
+
+        file = None if self.file is None else escaped(self.file)
+        where = ":".join(str(part) for part in (file, self.line, self.column) if part is not None)
+        message = "".join(map(_visible, self.message))
+        lines = [f"{where}: {message}" if where else message]
         if self.source and self.column is not None:
             # Of a very long line only what stands around the mistake.
             start = self.column - 1 - _BEFORE if self.column > _LONGEST else 0
@@ -73,7 +77,7 @@ class PolicyError(SysgateError):
             width = max(1, min(self.width, len(shown) - len(before)))
             lines += [f"    {shown}", f"    {''.join(map(_blank, before))}{'^' * width}"]
         if self.hint:
-            lines.append(f"    {self.hint}")
+            lines.append(f"    {''.join(map(_visible, self.hint))}")
         return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 KEYS = {"file", "syscalls", "rules", "arches", "instructions", "proved", "const_allow", "warnings"}
 
 
@@ -62,3 +64,28 @@ def test_standard_output_may_be_full_or_closed(sysgate) -> None:
     assert (done.returncode, done.stderr) == (1, "sysgate: cannot write: No space left on device\n")
     closed = subprocess.run(["sh", "-c", f"{sys.executable} -m sysgate check @startup >&-"], capture_output=True)
     assert (closed.returncode, closed.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["a\nb.policy", "a\x1b[31mb.policy", "a\u202eb.policy"])
+def test_a_files_name_cannot_act_on_the_terminal(sysgate, tmp_path, name: str) -> None:
+    for text in ("raed: 1\n", "openat: flags < O_CREAT\nunlink: 1\n", None, b"\xff\n"):
+        file = tmp_path / name
+        if text is not None:
+            file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        for words in (["check"], ["fmt", "--check"], ["fmt", "--diff"], ["diff", "/dev/null"], ["prove", "/dev/null"]):
+            done = sysgate(*words, str(file))
+            assert name not in done.stdout + done.stderr, words
+        for words in (["explain", str(file), "openat"], ["run", "-p", str(file), "--", "true"]):
+            done = sysgate(*words)
+            assert name not in done.stdout + done.stderr, words
+        for words in (
+            ["disasm", str(file)],
+            ["disasm", "--policy", str(file)],
+            ["compile", str(file), "-o", str(file)],
+        ):
+            done = sysgate(*words)
+            assert name not in done.stdout + done.stderr, words
+        file.unlink(missing_ok=True)
+    done = sysgate("run", "-e", "default: allow", "--", str(tmp_path / name))
+    assert name not in done.stderr
+    assert done.returncode == 127

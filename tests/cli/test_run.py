@@ -38,6 +38,8 @@ NO_MKDIR = [*ALLOW, "-e", "mkdir, mkdirat: 0 else errno(EACCES)"]
         (["-e", "getpid: 1", "--", "true"], 159),
         (["-e", "getpid: 1", "--", "/nonexistent/x"], 127),
         ([*ALLOW, "--", "nonexistent-program"], 127),
+        ([*ALLOW, "--", ""], 127),  # ENOENT: execvp(3)
+        (["--strict", "--", ""], 127),
         ([*ALLOW, "--", "/etc/passwd"], 126),
         ([*ALLOW, "--", "/etc"], 126),
         ([*ALLOW, "--", "/etc/passwd/x"], 126),

@@ -85,22 +85,25 @@ def _errors(error: SysgateError, name: str) -> list[dict[str, Any]]:
 def _complain(error: SysgateError, name: str) -> None:
     import sys
 
-    print(error if isinstance(error, PolicyError) else f"{name}: {error}", file=sys.stderr)
+    from sysgate.decode import escaped
+
+    print(error if isinstance(error, PolicyError) else f"{escaped(name)}: {error}", file=sys.stderr)
 
 
 def _tell(report: dict[str, Any]) -> None:
     import sys
 
     from sysgate.cli.colour import paint
+    from sysgate.decode import escaped
 
     out = sys.stdout
     for warning in report["warnings"]:
-        where = f"{warning['file']}:{warning['line']}" if warning["line"] else warning["file"]
+        where = escaped(warning["file"]) + (f":{warning['line']}" if warning["line"] else "")
         print(f"{where}: {paint('warning', 'yellow', out)}: {warning['message']} [{warning['check']}]")
         if warning["hint"]:
             print(f"    {warning['hint']}")
     print(
-        f"{report['file']}: {paint('ok', 'green', out)}: {_count(report['syscalls'], 'call')} in "
+        f"{escaped(report['file'])}: {paint('ok', 'green', out)}: {_count(report['syscalls'], 'call')} in "
         f"{_count(report['rules'], 'rule')} → {_count(report['instructions'], 'instruction')} for "
         f"{', '.join(report['arches'])}, proved; {_count(report['const_allow'], 'call')} at no cost"
     )

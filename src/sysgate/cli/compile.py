@@ -64,26 +64,30 @@ def _written(program: Program, form: str, source: str) -> bytes:
 def _c(program: Program, source: str) -> str:
     """A C array that compiles by itself, with each instruction's meaning beside it."""
     from sysgate.bpf import listing
+    from sysgate.decode import escaped
 
+    shown = escaped(os.path.basename(source)).replace("*/", "* /")
     notes = [line.meaning.replace("*/", "* /") for line in listing.lines(program, program.arches)]
     rows = [
         f"\t{{ {code:#06x}, {jt:3}, {jf:3}, {k:#010x} }},\t/* {note} */"
         for (code, jt, jf, k), note in zip(program.insns, notes, strict=True)
     ]
-    return "\n".join([
-        f"/* {os.path.basename(source)}, compiled by sysgate for {', '.join(program.arches)}, and proved. */",
-        "#include <linux/filter.h>",
-        "",
-        "static const struct sock_filter filter[] = {",
-        *rows,
-        "};",
-        "",
-        "static const struct sock_fprog program = {",
-        "\t.len = sizeof(filter) / sizeof(filter[0]),",
-        "\t.filter = (struct sock_filter *)filter,",
-        "};",
-        "",
-    ])
+    return "\n".join(
+        [
+            f"/* {shown}, compiled by sysgate for {', '.join(program.arches)}, and proved. */",
+            "#include <linux/filter.h>",
+            "",
+            "static const struct sock_filter filter[] = {",
+            *rows,
+            "};",
+            "",
+            "static const struct sock_fprog program = {",
+            "\t.len = sizeof(filter) / sizeof(filter[0]),",
+            "\t.filter = (struct sock_filter *)filter,",
+            "};",
+            "",
+        ]
+    )
 
 
 def _profile(name: str) -> dict[str, int]:
@@ -126,6 +130,7 @@ def _json_profile(name: str, text: str) -> dict[str, int]:
 
 def _write(content: bytes, output: str | None) -> None:
     """To standard output, or whole to a file: a failure leaves what was there."""
+    from sysgate.decode import escaped
     from sysgate.errors import SysgateError
 
     if output is None:
@@ -142,4 +147,4 @@ def _write(content: bytes, output: str | None) -> None:
             file.write(content)
         os.replace(beside, output)
     except OSError as error:
-        raise SysgateError(f"{output}: {error.strerror}") from None
+        raise SysgateError(f"{escaped(output)}: {error.strerror}") from None

@@ -94,12 +94,13 @@ def _ordered(names: set[str]) -> tuple[str, ...]:
 def _show(found: Sequence[Difference], one: str, other: str, names: Sequence[str]) -> None:
     from sysgate.analyse.answers import action_text
     from sysgate.cli.colour import paint
+    from sysgate.decode import escaped
 
     if not found:
         print(f"the two mean the same on {', '.join(names)}")
         return
-    print(paint(f"--- {one}", "bold", sys.stdout))
-    print(paint(f"+++ {other}", "bold", sys.stdout))
+    print(paint(f"--- {escaped(one)}", "bold", sys.stdout))
+    print(paint(f"+++ {escaped(other)}", "bold", sys.stdout))
     section: tuple[str, ...] | None = None
     for each in found:
         if each.arches != section:

@@ -64,10 +64,11 @@ def _show_policy(programs: Sequence[Program], names: Sequence[str], *, as_json: 
 
 def _show_listings(programs: Sequence[Program], names: Sequence[str], paths: Sequence[str]) -> None:
     from sysgate.bpf import listing
+    from sysgate.decode import escaped
 
     for path, made in zip(paths, programs):
         if len(programs) > 1:
-            print(f"{path}:")
+            print(f"{escaped(path)}:")
         print(listing.listing(made, names))
 
 

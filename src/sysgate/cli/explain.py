@@ -111,12 +111,13 @@ def _action(told: dict[str, Any], arch: str) -> str:
 
 def _where(told: dict[str, Any], arch: str) -> str:
     from sysgate.action import Action
+    from sysgate.decode import escaped
     from sysgate.report.denial import is_newer
 
     rule = told["rule"]
     if is_newer(Action(told["action"], told["data"]), arch, rule["text"] if rule else None):
         return "no rule, and it came after the kernel of `since`"
-    return "no rule" if rule is None else f"{rule['file']}:{rule['line']}: {rule['text']}"
+    return "no rule" if rule is None else f"{escaped(rule['file'])}:{rule['line']}: {escaped(rule['text'])}"
 
 
 def _cost(told: dict[str, Any]) -> str:

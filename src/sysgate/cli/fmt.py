@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from sysgate.decode import escaped
 from sysgate.errors import PolicyError, SysgateError
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ def run(args: Namespace) -> int:
         if args.diff and before != after and not args.json:
             _show_difference(shown, before, after)
         if not args.json and before != after and (only_told or name != "-"):
-            print(f"{'would reformat' if only_told else 'reformatted'} {shown}", file=sys.stderr)
+            print(f"{'would reformat' if only_told else 'reformatted'} {escaped(shown)}", file=sys.stderr)
     if args.json:
         _print_json(changed, unchanged, errors)
     elif args.files != ["-"]:
@@ -95,7 +96,7 @@ def _replace(name: str, text: str) -> None:
     except OSError as error:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
-        raise SysgateError(f"{name} cannot be written: {error.strerror}") from None
+        raise SysgateError(f"{escaped(name)} cannot be written: {error.strerror}") from None
 
 
 def _show_difference(name: str, before: str, after: str) -> None:
@@ -103,6 +104,7 @@ def _show_difference(name: str, before: str, after: str) -> None:
 
     from sysgate.cli.colour import paint
 
+    name = escaped(name)
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for line in unified_diff(
         before.splitlines(), after.splitlines(), f"{name}\t(as it is)", f"{name}\t(canonical)", lineterm=""

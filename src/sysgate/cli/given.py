@@ -12,13 +12,14 @@ _MOST = 1 << 20  # the longest program has 32 KiB: reading on would only cost me
 def program(name: str) -> Program:
     """The raw program in a file, or on standard input for `-`. Raises SysgateError with the file's name."""
     from sysgate import api
+    from sysgate.decode import escaped
     from sysgate.errors import BpfError
 
     raw = _bytes_of(name)
     try:
         return api.Program.from_bytes(raw)
     except BpfError as error:
-        raise BpfError(f"{name}: {error}") from None
+        raise BpfError(f"{escaped(name)}: {error}") from None
 
 
 def policy_or_program(name: str) -> Policy | Program:
@@ -35,6 +36,7 @@ def policy_or_program(name: str) -> Policy | Program:
 def _bytes_of(name: str) -> bytes:
     import sys
 
+    from sysgate.decode import escaped
     from sysgate.errors import SysgateError
 
     try:
@@ -44,4 +46,4 @@ def _bytes_of(name: str) -> bytes:
             return opened.read(_MOST)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
-        raise SysgateError(f"{name}: {reason}") from None
+        raise SysgateError(f"{escaped(name)}: {reason}") from None

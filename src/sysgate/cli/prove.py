@@ -26,6 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from sysgate import api
     from sysgate.cli import given
+    from sysgate.decode import escaped
     from sysgate.errors import BpfError, ProofError
 
     one = given.policy_or_program(args.one)
@@ -34,7 +35,9 @@ def run(args: Namespace) -> int:
     elif isinstance(one, api.Policy):
         program = one.compile(args.arch)
     else:
-        raise BpfError(f"{args.one} is a program: name the policy, or the other program, that it is to be equal to")
+        raise BpfError(
+            f"{escaped(args.one)} is a program: name the policy, or the other program, that it is to be equal to"
+        )
     try:
         proof = api.prove(one, program, args.arch)
     except ProofError as error:
@@ -50,7 +53,9 @@ def run(args: Namespace) -> int:
 
 
 def _said(args: Namespace, proof: Proof) -> str:
-    whom = f"{args.one} and {args.program or 'its program'}"
+    from sysgate.decode import escaped
+
+    whom = f"{escaped(args.one)} and {escaped(args.program or 'its program')}"
     calls = f"every call on {', '.join(args.arch)}" if args.arch else "every call there can be"
     how = f", {proof.cases} cases" if proof.cases else ""
     return f"proved equal: {whom} answer {calls} alike ({proof.instructions} instructions{how})"

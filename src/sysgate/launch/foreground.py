@@ -29,7 +29,10 @@ class NoProgramError(KernelError):
     """The program could not be executed. code: what a shell would exit with."""
 
     def __init__(self, error: OSError, code: int, program: bytes) -> None:
-        super().__init__(error.errno or 0, f"{os.fsdecode(program)}: {error.strerror}")
+        from sysgate.decode import escaped  # seldom needed
+
+        name = escaped(os.fsdecode(program)) or "''"
+        super().__init__(error.errno or 0, f"{name}: {error.strerror}")
         self.code = code
 
 

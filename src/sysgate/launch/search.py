@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def candidates(program: bytes, env: Mapping[Any, Any] | None = None) -> tuple[bytes, ...]:
     """The files to try in order: the name itself if it has a slash, else in each folder of env's PATH.
 
-    env None is this process's environment.
+    env None is this process's environment. No name is no file, and not the folders themselves (execvp(3)).
     """
-    if os.path.dirname(program):
+    if not program or os.path.dirname(program):
         return (program,)
     return tuple([os.path.join(os.fsencode(folder), program) for folder in os.get_exec_path(env)])

@@ -106,6 +106,8 @@ def _become(argv: list[bytes], blocked: int, go: int, failed: int) -> None:
             for path in search.candidates(argv[0]):
                 try:
                     os.execv(path, argv)
+                except ValueError:
+                    pass  # Python executes no program without a name; neither does anyone
                 except OSError as error:
                     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                         number = error.errno or errno.EIO

@@ -3,9 +3,10 @@
 A refusal beats a notification in the kernel's ranking, so a notification must take its place (kernel/seccomp.c,
 seccomp_run_filters). But a supervisor can only imitate a kill, and badly where SIGSYS is caught, ignored or blocked, or
 where one thread is to die. So the kernel keeps the kill in its hands as well: a refused call whose instruction pointer
-lies in the upper half of the address space, which is the kernel's own, is killed without asking. No program can make
-such a call; a tracer can, by setting the pointer between the entry into a call and its filter (ptrace(2): seccomp runs
-after the syscall-entry stop since Linux 4.8), and `kill` does.
+lies in the upper half of the address space, which is the kernel's own, is killed without asking. A program's own
+instructions lie below; only its jumps into x86_64's vsyscall page come with a pointer above (emulate_vsyscall), and
+those, where refused, get the kernel's kill unexplained. A tracer can set the pointer between the entry into a call and
+its filter (ptrace(2): seccomp runs after the syscall-entry stop since Linux 4.8), and `kill` does.
 """
 
 from __future__ import annotations
