@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sysgate import Policy
+from sysgate import Policy, PolicyError
+from sysgate.policy import call_text
 
 POLICY = """\
 default: errno(EPERM)
@@ -115,3 +116,47 @@ def test_an_answer_of_since_is_said_to_be_one(sysgate, tmp_path: Path) -> None:
     made.write_text("since: 5.4\ndefault: errno(ENOSYS)\n")
     done = sysgate("explain", "--arch=x86_64", str(made), "mkdir")
     assert f"errno(ENOSYS)    {made}:2: default: errno(ENOSYS)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "column", "width"),
+    [
+        ("read(1|)", 8, 1),
+        ("read(|1)", 6, 1),
+        ("read(1||2)", 8, 1),
+        ("openat(pen)", 8, 3),  # not the one in the call's name
+        ("read(1, 1x, 1)", 9, 2),
+        ("read(1, (2|FOO))", 12, 3),
+        ("i386: raed(1)", 7, 4),
+        ("read(1, 2, 3, 4, 5)", 15, 4),
+        ("read(1, _, 0x10000000000000000)", 12, 19),
+        ("read(1, 2", 5, 1),
+        ("read(1))", 7, 1),
+        ('read(1, "a)', 9, 2),
+        ("read(-)", 7, 1),
+        ("read(htons(x))", 12, 1),
+        ("read(1) 2", 5, 1),
+    ],
+)
+def test_the_caret_stands_under_the_mistake(call: str, column: int, width: int) -> None:
+    with pytest.raises(PolicyError) as caught:
+        call_text.read(call, "x86_64")
+    assert (caught.value.column, caught.value.width) == (column, width)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("read( 1 , _ , (2|(4)) );", (1, None, 6)),
+        ("read(1|2|(4|8)|-0)", (15,)),
+        ("read(-1)", ((1 << 64) - 1,)),
+        ('read(1, "a, (b\\" c", 3)', (1, None, 3)),
+        ("read(, , 3)", (None, None, 3)),
+        ("read ()", ()),
+        ("i386 : read(-1)", ((1 << 32) - 1,)),
+        ("socket(~(~AF_INET))", (2,)),
+    ],
+)
+def test_arguments_are_read(call: str, words: tuple[int | None, ...]) -> None:
+    found = call_text.read(call, "x86_64").words
+    assert found == words + (None,) * (6 - len(words))
