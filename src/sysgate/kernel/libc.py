@@ -66,6 +66,7 @@ def function(address: int) -> Callable[[int], None]:
     return _Code(address)
 
 
-def variable(name: str) -> int:
-    """The word that a variable of the C library holds now."""
-    return int(_Long.from_address(dlsym(_names, name)).value)
+def variable(name: str) -> Callable[[], int]:
+    """A reader of the word that a variable of the C library holds."""
+    held = _Long.from_address(dlsym(_names, name))
+    return lambda: held.value

@@ -62,6 +62,5 @@ class Memory:
         self.view[:size] = bytes(size)
 
 
-def environment() -> int:
-    """The address of this process's environment, a `char **` that os.environ keeps up to date."""
-    return libc.variable("environ")
+environment = libc.variable("environ")
+"""The address of this process's environment, a `char **` that os.environ keeps up to date."""

@@ -198,12 +198,12 @@ def _confirm(child: Child, with_listener: bool) -> None:
 
 def _failure(orders: Orders) -> NotStartedError | None:
     # None where the last step made is an execve that did not return.
-    made = list(orders.made())
-    last, result = made[-1]
+    last, result = orders.last()
     if result is None and last.startswith(planning.EXECVE):
         return None
     if last != planning.FAILED:  # ended in the middle: by a signal, or by a filter that was there before
         return NotStartedError(planning.CUT_SHORT, errno.EINTR)
+    made = list(orders.made())
     tried = [-result for name, result in made if name.startswith(planning.EXECVE) and result is not None]
     if tried:
         return NotStartedError(planning.EXECVE, planning.why_not_executed(tried))

@@ -114,7 +114,7 @@ def become(argv: Sequence[bytes], ready: Prepared) -> None:
     planning.give_up(orders, NOT_EXECUTABLE, message)
     orders.draw_ticket(filter, loadable.slots)
     orders.carry_out_here()
-    *_, (name, result) = orders.made()
+    name, result = orders.last()
     raise failure.exception(NotStartedError(name.partition(" ")[0], -(result or 0)), argv[0])
 
 

@@ -146,7 +146,7 @@ class Orders:
         self._run(0, 0, 0)
 
     def made(self) -> Iterator[tuple[str, int | None]]:
-        """The steps as they were made: name and result. The last may have None: it did not return (execve, exit)."""
+        """The steps as they were made: name and result; None for a last one that did not return."""
         words = struct.unpack_from(f"={len(self._words)}q", self._view, self._first)
         names = {index: name for name, index in self._names.items()}
         start = self._base + self._first
@@ -162,6 +162,14 @@ class Orders:
             if not successor:
                 return
             index = (successor - start) // stub.STEP_BYTES
+
+    def last(self) -> tuple[str, int | None]:
+        """The step made last: name and result; None where it did not return."""
+        at = struct.unpack_from("=Q", self._view, stub.AT)[0] - self._base
+        (result,) = struct.unpack_from("=q", self._view, at + stub.RESULT)
+        index = (at - self._first) // stub.STEP_BYTES
+        name = next((name for name, named in reversed(self._names.items()) if named == index), "")  # see `mark`
+        return name, None if result == _NOT_MADE else result
 
     def wipe(self) -> None:
         """Forget everything, the ticket first of all."""

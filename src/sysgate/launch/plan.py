@@ -99,9 +99,10 @@ def enter(orders: Orders, plan: Plan, *, caught: int, spare: Sequence[int] = ())
     if plan.restore_signals:
         reset |= 1 << _SIGPIPE - 1 | 1 << _SIGXFSZ - 1
     default = orders.words(0, 0, 0, 0)  # struct kernel_sigaction: SIG_DFL
-    for signal in range(1, reset.bit_length() + 1):
-        if reset >> signal - 1 & 1:
-            orders.step(_RT_SIGACTION, signal, default, 0, 8, orelse="")
+    while reset:
+        signal = (reset & -reset).bit_length()
+        reset &= reset - 1
+        orders.step(_RT_SIGACTION, signal, default, 0, 8, orelse="")
     for signal in plan.ignored:
         orders.step(_RT_SIGACTION, signal, orders.words(_SIG_IGN, 0, 0, 0), 0, 8)
     mask = orders.old_mask if plan.blocked is None else orders.words(plan.blocked)

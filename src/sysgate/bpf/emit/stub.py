@@ -27,11 +27,12 @@ from sysgate.bpf.emit.x86_64 import (
 )
 
 # Orders: seven words. All are filled in by the caller but PID and OLD_MASK.
-CLONE, CLONE_ARGUMENTS, FIRST, PID, OLD_MASK, ALL_SIGNALS = 0, 8, 24, 32, 40, 48
+CLONE, CLONE_ARGUMENTS, AT, PID, OLD_MASK, ALL_SIGNALS = 0, 8, 24, 32, 40, 48
 ORDERS_BYTES = 56
 """CLONE: the number of the call that makes the child, 0 to stay in the caller. CLONE_ARGUMENTS: its first two, the
-others are 0. FIRST: the address of the first step. PID: what it returned. OLD_MASK: the signals blocked before; all are
-blocked from before it on, and the caller gets these back. ALL_SIGNALS: the mask to set meanwhile."""
+others are 0. AT: the address of the first step, and then of the one that is being made. PID: what it returned.
+OLD_MASK: the signals blocked before; all are blocked from before it on, and the caller gets these back. ALL_SIGNALS:
+the mask to set meanwhile."""
 
 # A step: eleven words.
 NUMBER, ARGUMENTS, RESULT, STORE, ON_SUCCESS, ON_ERROR = 0, 8, 56, 64, 72, 80
@@ -71,8 +72,9 @@ def code() -> bytes:
     a.ret()
 
     a.label("steps")
-    a.load(RBP, RBX, FIRST)
+    a.load(RBP, RBX, AT)
     a.label("step")
+    a.store(RBX, AT, RBP)
     a.load(RAX, RBP, NUMBER)
     for index, register in enumerate((RDI, RSI, RDX, R10, R8, R9)):
         a.load(register, RBP, ARGUMENTS + 8 * index)
