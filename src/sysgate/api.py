@@ -194,13 +194,9 @@ class Program(bpf_program.Program):
 
 def load(name: str) -> Policy:
     """The policy a person names on a command line: a file, `@NAME` for a ready one, `-` for standard input."""
-    if name != "-":
-        return Policy.load(name)
-    import sys
-
     from sysgate.policy import files
 
-    return Policy.parse(files.decoded(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
+    return Policy.parse(*files.typed(name))
 
 
 def run(argv: Sequence[str | bytes | PathLike[str]], *, policy: Policy, **kwargs: Any) -> Completed:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -153,18 +155,42 @@ def load_refused(path: Path | str) -> PolicyError:
     return caught.value
 
 
-def test_a_directory_a_fifo_a_device_a_socket_are_no_files(tmp_path: Path) -> None:
+def test_a_directory_a_device_a_socket_are_no_files(tmp_path: Path) -> None:
     import socket
 
-    os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(tmp_path / "socket"))
         assert "cannot be read" in load_refused(tmp_path / "socket").message
-    assert load_refused(tmp_path / "fifo").message == "a FIFO, not a file"
     assert load_refused(tmp_path).message == "a directory, not a file"
     assert load_refused("/dev/zero").message == "a device, not a file"
+    (tmp_path / "main").write_text('include "/dev/zero"\n')
+    assert "a device, not a file" in load_refused(tmp_path / "main").message
+
+
+def test_a_fifo_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert load_refused(tmp_path / "fifo").message == "nothing comes from it"
     (tmp_path / "main").write_text('include "fifo"\n')
-    assert "a FIFO, not a file" in load_refused(tmp_path / "main").message
+    assert "fifo: nothing comes from it" in load_refused(tmp_path / "main").message
+
+
+@pytest.mark.parametrize("text", ["default: allow\n", "read: 1\n" * 50_000])
+def test_a_fifo_is_read_to_its_end(tmp_path: Path, text: str) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_text, args=(text,))
+    writer.start()
+    policy = Policy.load(fifo)
+    writer.join()
+    assert policy == Policy.parse(text)
+
+
+def test_a_fifo_without_end_is_refused(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with open(os.open(fifo, os.O_RDWR), "wb") as end, subprocess.Popen(["cat", "/dev/zero"], stdout=end) as writer:
+        assert load_refused(fifo).message == "more than 64 MB are no policy"
+        writer.kill()
 
 
 def test_a_file_that_is_not_there_or_is_no_text_is_said(tmp_path: Path) -> None:

@@ -59,10 +59,11 @@ def run(args: Namespace) -> int:
 def _formatted(name: str, shown: str) -> tuple[str, str]:
     """The text as it is, and as it should be."""
     from sysgate.policy import files, layout
-    from sysgate.policy.lexer import MAX_CHARACTERS
 
     if name == "-":
-        text = files.decoded(sys.stdin.buffer.read(4 * MAX_CHARACTERS + 1), shown)
+        from sysgate.policy import pipes
+
+        text = files.decoded(pipes.standard_input(shown), shown)
     else:
         text = files.read_file(name, shown)
     return text, layout.formatted(text, shown)
@@ -78,12 +79,15 @@ def _write(name: str, before: str, after: str) -> None:
 def _replace(name: str, text: str) -> None:
     """Write the file whole or not at all: a new one beside it takes its place, with its mode and owner."""
     import os
+    import stat
     from tempfile import mkstemp
 
     path = os.path.realpath(name)  # a link stays one
     temporary = None
     try:
-        was = os.stat(path)
+        was = os.stat(name)
+        if not stat.S_ISREG(was.st_mode):
+            raise SysgateError(f"{escaped(name)} cannot be rewritten: it is no file; `sysgate fmt -` reads and prints")
         descriptor, temporary = mkstemp(prefix=".sysgate-", dir=os.path.dirname(path))
         with open(descriptor, "w", encoding="utf-8", newline="\n") as opened:
             opened.write(text)

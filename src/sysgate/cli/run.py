@@ -88,7 +88,7 @@ def add_policy_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="a policy, or @NAME; several must all allow",
+        help="a policy, @NAME, or - for standard input; several must all allow",
     )
     parser.add_argument(
         "-e",
@@ -96,7 +96,7 @@ def add_policy_arguments(parser: ArgumentParser) -> None:
         metavar="RULE",
         action="append",
         default=[],
-        help="a line of policy; together they are one file",
+        help="a line of policy; together they are one file, included by each -p file",
     )
 
 

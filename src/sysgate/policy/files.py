@@ -12,33 +12,50 @@ READY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "ready")
 
 
 def read(name: str) -> str:
-    """The text of a file, or of a ready policy. Raises PolicyError in words for whatever is no readable text."""
+    """The text of a file or pipe, or of a ready policy. Raises PolicyError in words for what is no readable text."""
     return read_file(ready_path(name), name) if name.startswith("@") else read_file(name, name)
+
+
+def typed(name: str) -> tuple[str, str]:
+    """The text that a word on a command line names, where `-` is standard input; and what errors are to call it."""
+    if name != "-":
+        return read(name), name
+    from sysgate.policy import pipes
+
+    return decoded(pipes.standard_input(), "<stdin>"), "<stdin>"
 
 
 def read_file(path: str, name: str) -> str:
     """The text of the file at path; name: how it is called in errors. Raises PolicyError as `read`."""
     try:
         # Without O_NONBLOCK opening a FIFO would wait for someone to write.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
-            if found.st_size > 4 * MAX_CHARACTERS:
-                raise PolicyError(
-                    f"a file of {found.st_size >> 20} MB is no policy",
-                    file=name,
-                    hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
-                )
-            with open(descriptor, "rb", closefd=False) as opened:
-                raw = opened.read(4 * MAX_CHARACTERS + 1)
+            raw = _all_of(descriptor, name)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PolicyError(f"cannot be read: {reason}", file=name) from None
     return decoded(raw, name)
+
+
+def _all_of(descriptor: int, name: str) -> bytes:
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        if found.st_size > 4 * MAX_CHARACTERS:
+            raise PolicyError(
+                f"a file of {found.st_size >> 20} MB is no policy",
+                file=name,
+                hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
+            )
+        with open(descriptor, "rb", closefd=False) as opened:
+            return opened.read(4 * MAX_CHARACTERS + 1)
+    if not stat.S_ISFIFO(found.st_mode) and not os.isatty(descriptor):
+        raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
+    from sysgate.policy import pipes  # process substitution
+
+    return pipes.read_open(descriptor, name)
 
 
 def decoded(raw: bytes, name: str) -> str:
@@ -82,8 +99,6 @@ def ready_names() -> tuple[str, ...]:
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a directory"
-    if stat.S_ISFIFO(mode):
-        return "a FIFO"
     return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
 
 

@@ -10,7 +10,7 @@ import os
 
 from sysgate.errors import PolicyError
 from sysgate.policy import ast, parser
-from sysgate.policy.files import identity_of
+from sysgate.policy.files import identity_of, typed
 from sysgate.policy.files import read as text_of
 from sysgate.policy.lexer import Source
 from sysgate.policy.names import Names, TooMany
@@ -48,13 +48,14 @@ def load(path: str | os.PathLike[str], dialect: str = "sysgate") -> ast.Policy:
 def with_rules(path: str | None, texts: Sequence[str]) -> ast.Policy:
     """The policy of a command line: all `-e` texts are one file, included at the end of the `-p` file if there is one.
 
-    In messages the texts are `<-e 1>`, `<-e 2>`, … Raises PolicyError.
+    path: as typed, `-` for standard input. In messages the texts are `<-e 1>`, `<-e 2>`, … Raises PolicyError.
     """
     reading = _Reading("sysgate")
     sources = [Source(text, f"<-e {number}>") for number, text in enumerate(texts, start=1)]
     if path is None:
         return reading.policy_of(sources)
-    return reading.policy(Source(text_of(path), path), identity_of(path), sources)
+    text, name = typed(path)
+    return reading.policy(Source(text, name), identity_of(name), sources)
 
 
 class _Side:
