@@ -11,7 +11,7 @@ import _signal as signal  # type: ignore[import-not-found] # what signal wraps, 
 import os
 import select
 
-from sysgate.kernel import procfs, signalfd
+from sysgate.kernel import signalfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Job:
         self._wake()
 
     def _wake(self) -> None:
+        from sysgate.kernel import procfs
+
         # Whoever woke us has probably woken the program too, by its group.
         status = procfs.read(self._pid, "stat")
         if status is not None and status.rpartition(b") ")[2][:1] == b"T":

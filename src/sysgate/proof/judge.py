@@ -5,7 +5,6 @@ from __future__ import annotations
 from sysgate.proof.answers import ALLOW
 from sysgate.proof.goals import asked, mark, meets
 from sysgate.proof.graph import ARCH, NR
-from sysgate.proof.refute import Refuter, limits
 from sysgate.proof.space import ARCH_SLOT, NR_SLOT
 from sysgate.proof.spans import WORD, Spans, union
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sysgate.proof.goals import Asked, Box
-    from sysgate.proof.refute import Words
+    from sysgate.proof.refute import Refuter, Words
     from sysgate.proof.space import Space
     from sysgate.proof.spec import Goal, Law
     from sysgate.proof.walk import Roads
@@ -93,7 +92,7 @@ class Policy:
             where = foreign if law.audit is None else space.bits(ARCH_SLOT, _points((law.audit,)))
             foreign &= ~where
             self.laws.append(_Law(space, law, where))
-        self._refuter = Refuter(SEARCH)
+        self._refuter: Refuter | None = None
         self._ticketed = 0 if self.ticket is None else space.bits(NR_SLOT, _points(self.ticket[1]))
 
     def check(self, answer: int, box: Box, ticket: bool | None) -> None:
@@ -123,11 +122,14 @@ class Policy:
     def _refute(
         self, law: _Law, numbers: int, box: Box, goal: Goal | None = None, answer: int = 0, *, carries: bool = False
     ) -> None:
+        from sysgate.proof.refute import Refuter, limits  # few proofs come here, and a launch waits for its proof
+
         box = box.copy()
         box[ARCH_SLOT] &= law.where
         box[NR_SLOT] = numbers
         within = limits(self.space, box)
-        words = self._refuter.some(within) if goal is None else self._refuter.against(goal, answer, within)
+        refuter = self._refuter = self._refuter or Refuter(SEARCH)
+        words = refuter.some(within) if goal is None else refuter.against(goal, answer, within)
         if words is not None:
             raise Difference(words, ticket=carries)
 
@@ -137,7 +139,7 @@ class Other:
 
     def __init__(self, roads: Roads, budget: int) -> None:
         self.roads, self._budget = roads, budget
-        self._refuter = Refuter(SEARCH)
+        self._refuter: Refuter | None = None
 
     def lay(self) -> None:
         """Look the program's tests up in the space, once that is cut."""
@@ -147,6 +149,9 @@ class Other:
         """Raises Difference where the program answers otherwise for some call in the box."""
         for other, narrowed, _ in self.roads.walked(box, self._budget):
             if other != answer:
+                from sysgate.proof.refute import Refuter, limits
+
+                self._refuter = self._refuter or Refuter(SEARCH)
                 words = self._refuter.some(limits(self.roads.space, narrowed))
                 if words is not None:
                     raise Difference(words)
