@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sysgate.errors import PolicyError
 from sysgate.facts.arches import ARCHES
 from sysgate.policy import ast
 
@@ -10,10 +9,23 @@ from sysgate.policy import ast
 def both(first: ast.Policy, second: ast.Policy) -> ast.Policy:
     """Both must allow, as if the kernel asked the one and then the other.
 
-    Raises PolicyError where one is of the ftrace dialect and the other is not.
+    Of dialect "ftrace" where both are and its lines can say it; else raw filters become tests of registers.
+    Raises UnfitError where one of them asks what no policy can see.
     """
-    if first.dialect != second.dialect:
-        raise PolicyError(f"a policy of dialect {first.dialect} and one of {second.dialect} make none together")
+    if first.dialect == second.dialect == "ftrace":
+        from sysgate.policy.flat import flat
+
+        made = _joined(first, second)
+        if not any(rule.arches or rule.body.otherwise for rule in flat(made).rules):
+            return made
+    if "ftrace" in (first.dialect, second.dialect):
+        from sysgate.policy.registers import in_registers
+
+        first, second = in_registers(first), in_registers(second)
+    return _joined(first, second)
+
+
+def _joined(first: ast.Policy, second: ast.Policy) -> ast.Policy:
     sides, scopes, rules = len(first.sides), len(first.scopes), len(first.rules)
     named = {*first.named, *second.named}
     return ast.Policy(

@@ -6,7 +6,6 @@ test. Numbers are spelled as written where the text is at hand, else decimal up 
 
 from __future__ import annotations
 
-from sysgate.errors import PolicyError
 from sysgate.facts.arches import ARCHES
 from sysgate.policy import ast
 from sysgate.policy.lexer import number
@@ -23,20 +22,10 @@ SECONDARY = ("x32", "i386", "arm", "mips64el_n32", "mipsel")
 
 
 def text(policy: ast.Policy) -> str:
-    """The policy's canonical text: flat, without include and let; equal for equal policies, and parsed to them.
-
-    Raises PolicyError where policies of dialect "ftrace" together need an `else` or a section, which that lacks.
-    """
+    """The policy's canonical text: flat, without include and let; equal for equal policies, and parsed to them."""
     from sysgate.policy.flat import flat
 
-    made = flat(policy)
-    if policy.dialect == "ftrace" and any(rule.arches or rule.body.otherwise for rule in made.rules):
-        raise PolicyError("lines of dialect ftrace cannot say what these policies mean together")
-    return _policy(made)
-
-
-def _policy(policy: ast.Policy) -> str:
-    """A policy of one side and one scope."""
+    policy = flat(policy)
     lines: list[str] = []
     side, deny = policy.sides[0], policy.scopes[0].deny
     if side.since:
