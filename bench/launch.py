@@ -15,6 +15,7 @@ import random
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from time import perf_counter
@@ -66,7 +67,8 @@ def main() -> None:
             file = os.path.join(folder, f"{len(command)}.policy")
             with open(file, "w", encoding="utf-8") as written:
                 written.write(text)
-            command[f"sysgate run, {title}"] = plain([sys.executable, "-m", "sysgate", "run", "-p", file, "--", *ARGV])
+            script = os.path.join(sysconfig.get_path("scripts"), "sysgate")
+            command[f"sysgate run, {title}"] = plain([script, "run", "-p", file, "--", *ARGV])
         found = {
             "library": ratio(plain(ARGV), library, rounds),
             "command": ratio(plain([sys.executable, "-c", "pass"]), command, rounds // 10),
