@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,50 @@ def test_an_answer_that_depends_lists_its_cases_first_match(sysgate, file: str) 
         assert again.decide("write", (fd,)).action == Policy.parse(POLICY).decide("write", (fd,), arch="x86_64").action
 
 
+def test_each_case_says_what_it_costs_at_least_and_at_most(sysgate, file: str) -> None:
+    (told,) = explained(sysgate, file, "--arch=x86_64", "kill")
+    program = Policy.load(file).compile("x86_64")
+    steps = {"allow": set(), "errno": set()}
+    for pid, signal in ((0, 9), (0, 15), (1, 9), (1, 15), (0, 0), (0, 16), (0, 1), (-1, -1)):
+        taken = program.decide("kill", (pid, signal))
+        steps[taken.action].add(taken.steps)
+    allowed, refused = told["when"]
+    assert (allowed["action"], refused["action"]) == ("allow", "errno")
+    assert (allowed["least"], allowed["most"]) == (min(steps["allow"]), max(steps["allow"]))
+    assert (refused["least"], refused["most"]) == (min(steps["errno"]), max(steps["errno"]))
+    every = steps["allow"] | steps["errno"]
+    assert told["steps"] is None
+    assert (told["least"], told["most"]) == (min(every), max(every))
+
+
+def test_one_answer_may_have_more_than_one_cost(sysgate, tmp_path: Path) -> None:
+    made = tmp_path / "a.policy"
+    made.write_text("default: kill\nread: fd == 0 || count < 10\n")
+    program = Policy.load(made).compile("x86_64")
+    varies = 0
+    # Whichever argument the program asks for first, the other is not always asked for.
+    for call, other in (("read(_, _, 5)", (1, 0, 5)), ("read(0)", (0, 0, 50))):
+        costs = {program.decide("read", (0, 0, 5)).steps, program.decide("read", other).steps}
+        (told,) = explained(sysgate, str(made), "--arch=x86_64", call)
+        assert told["action"] == "allow"
+        if len(costs) == 1:
+            assert told["steps"] in costs
+            assert "least" not in told
+            continue
+        varies += 1
+        assert (told["steps"], told["least"], told["most"]) == (None, min(costs), max(costs))
+        shown = sysgate("explain", "--arch=x86_64", str(made), call).stdout
+        assert f"{min(costs)} to {max(costs)} instructions of the program; where what is any value is 0:" in shown
+    assert varies == 1
+
+
 def test_people_see_rule_cost_and_way(sysgate, file: str) -> None:
     done = sysgate("explain", file, "openat(_, _, O_RDWR)", "read", "openat")
     assert done.returncode == 0
     assert f"errno(EROFS)    {file}:2: openat:" in done.stdout
     assert "no cost" in done.stdout
     assert "depends on its arguments" in done.stdout
+    assert re.search(r"otherwise → errno\(EROFS\), \d+ instructions    ", done.stdout)
 
 
 @pytest.mark.parametrize(

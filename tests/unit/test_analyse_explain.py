@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
-from sysgate.analyse import explain
+from sysgate.analyse import cost, explain
 from sysgate.analyse.answers import action_text
+from sysgate.analyse.space import Space
+from sysgate.bpf import insn, machine
+from sysgate.bpf.program import Program
 from sysgate.call import Call
 from sysgate.compiler import compile
 from sysgate.facts import calls
-from sysgate.policy import resolve
+from sysgate.policy import meaning, resolve
 from sysgate.policy.include import parse
 
 POLICY = """\
@@ -75,3 +80,65 @@ def test_the_way_through_the_program_is_the_one_it_takes():
     assert explain.path(program, Call("x86_64", calls.number("x86_64", "mkdir"))).served
     refused = explain.path(program, Call("x86_64", 0, (1, 0, 0, 0, 0, 0)))
     assert refused.lines[-1].meaning == "errno(EPERM)"
+
+
+# Values on both sides of whatever POLICY asks of an argument, with garbage above.
+WORTH_TRYING = (0, 1, 2, 3, 9, 10, 0x8000_0000, 0x1_0000_0001, 0x1_0000_0000, 1 << 63)
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [
+        ("openat", ()),
+        ("socket", ()),
+        ("read", ()),
+        ("write", ()),
+        ("write", (2,)),
+        ("write", (None, 0, 5)),
+        ("write", (1, 0, 5)),
+        ("close", ()),
+        ("ptrace", ()),
+    ],
+)
+@pytest.mark.parametrize("setting", ["full", "fast"])
+def test_least_and_most_are_what_the_machine_takes_for_some_call_of_the_case(call, args, setting):
+    made, rules = compile(gate(), optimize=setting), gate()
+    nr = calls.number("x86_64", call)
+    met = {}
+    for words in product(*([WORTH_TRYING if word is None else [word] for word in (*args, *[None] * 3)][:3])):
+        answer = meaning.decide(rules, Call("x86_64", nr, (*words, 0, 0, 0)))
+        met.setdefault(answer, []).append(machine.run(made, 0xC000_003E, nr, words)[1])
+    found = explain.costs(rules, made, "x86_64", nr, args)
+    assert {key: (min(steps), max(steps)) for key, steps in met.items()} == {
+        key: (one.least, one.most) for key, one in found.items()
+    }
+
+
+def test_a_foreign_call_costs_what_its_refusal_does():
+    made = compile(gate(), optimize="fast")
+    (found,) = explain.costs(gate(), made, "i386", 3).values()
+    assert found.least == found.most == machine.run(made, 0x4000_0003, 3)[1]
+
+
+def test_a_division_that_ends_the_program_is_counted_to_there():
+    # A / X with X = args[0]: where that is 0 the program is over after four instructions (bpf_convert_filter).
+    made = Program(
+        (
+            (insn.LD_ABS, 0, 0, 16),
+            (insn.TAX, 0, 0, 0),
+            (insn.LD_IMM, 0, 0, 7),
+            (insn.DIV_X, 0, 0, 0),
+            (insn.JEQ_K, 0, 1, 7),
+            (insn.RET_K, 0, 0, 0x7FFF_0000),
+            (insn.LD_IMM, 0, 0, 1),
+            (insn.RET_K, 0, 0, 0x7FFF_0000),
+        ),
+        False,
+    )
+    space = Space()
+    counted = cost.steps(space, made, 0xC000_003E, 0, ())
+    assert set(space.leaves(counted)) == {4, 6, 7}
+    for first, steps in ((0, 4), (1, 6), (2, 7)):
+        only = cost.steps(space, made, 0xC000_003E, 0, (first,))
+        assert space.leaves(only) == (steps,)
+        assert machine.run(made, 0xC000_003E, 0, (first,))[1] == steps

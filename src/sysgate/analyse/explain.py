@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.analyse import answers, ruled
+from sysgate.analyse import answers, cost, ruled
 from sysgate.analyse.forest import Overgrown
 from sysgate.analyse.space import Space
 from sysgate.analyse.view import views
@@ -36,6 +36,13 @@ class Case(Value):
     rule: Origin | None
 
 
+class Cost(Value):
+    """Instructions that a program executes for the calls of a case: at least and at most. Both are met by some call."""
+
+    least: int
+    most: int
+
+
 class Way(Value):
     """What a program executes for one call.
 
@@ -65,6 +72,24 @@ def cases(gate: Gate, arch: str, nr: int, args: Sequence[int | None] = ()) -> tu
             raise CompileError("what the rules decide together is too intricate to be told apart") from None
 
 
+def costs(
+    gate: Gate, program: Program, arch: str, nr: int, args: Sequence[int | None] = ()
+) -> dict[tuple[Action, Origin | None], Cost]:
+    """What those cases cost the gate's program, by answer and rule. Raises CompileError as `cases`."""
+    segment = _segment(gate, arch, nr)
+    for space in (Space(budget=_BUDGET), Space(braided=True, budget=_BRAIDED_BUDGET)):
+        try:
+            counted = cost.steps(space, program, arches.named(arch).audit, nr, args)
+            if segment is None:
+                answers = space.leaf((gate.foreign, None))
+            else:
+                answers = _known(space, ruled.call(space, segment, _with_origin), args)
+            return {_leaf(leaf): Cost(*found) for leaf, found in cost.extremes(space, answers, counted).items()}
+        except (CompileError, Overgrown):
+            pass
+    raise CompileError("what the program executes is too intricate to be counted")
+
+
 def path(program: Program, call: Call, names: Sequence[str] = ()) -> Way:
     """The way of one call through a program. names: architectures whose names to use; none: those it tests for."""
     audit = call.arch if isinstance(call.arch, int) else arches.named(call.arch).audit
@@ -74,11 +99,7 @@ def path(program: Program, call: Call, names: Sequence[str] = ()) -> Way:
 
 
 def _cases(space: Space, segment: Segment, arch: str, nr: int, args: Sequence[int | None]) -> tuple[Case, ...]:
-    node = ruled.call(space, segment, _with_origin)
-    for register, word in enumerate(args):
-        if word is not None:
-            for bit in range(64):
-                node = space.chosen(node, space.variable_of(register, bit), word >> bit & 1)
+    node = _known(space, ruled.call(space, segment, _with_origin), args)
     try:
         found = answers.cases(space, node, views(arch, calls.name(arch, nr)))
     except BpfError as error:
@@ -87,14 +108,27 @@ def _cases(space: Space, segment: Segment, arch: str, nr: int, args: Sequence[in
     return (*(_case(condition.text, leaf) for condition, leaf in found.first), last)
 
 
+def _known(space: Space, node: int, args: Sequence[int | None]) -> int:
+    """What is left of a diagram where some arguments are given."""
+    for register, word in enumerate(args):
+        if word is not None:
+            for bit in range(64):
+                node = space.chosen(node, space.variable_of(register, bit), word >> bit & 1)
+    return node
+
+
 def _with_origin(action: Action, origin: Origin | None) -> Hashable:
     return action, origin
 
 
 def _case(condition: str, leaf: Hashable) -> Case:
+    return Case(condition, *_leaf(leaf))
+
+
+def _leaf(leaf: Hashable) -> tuple[Action, Origin | None]:
     assert isinstance(leaf, tuple)
     action, origin = leaf
-    return Case(condition, action, origin)
+    return action, origin
 
 
 def _segment(gate: Gate, arch: str, nr: int) -> Segment | None:

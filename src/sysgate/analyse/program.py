@@ -50,7 +50,7 @@ def diagram(forest: Space, program: Program, audit: int) -> int:
     arguments is too intricate to be followed.
     """
     try:
-        return _Walk(forest, program, audit).answer()
+        return Walk(forest, program, audit).answer()
     except Overgrown:
         raise BpfError("what the program computes from the call's words is too intricate to be followed") from None
 
@@ -72,7 +72,12 @@ def _stricter(earlier: object, later: object) -> Action:
     return later if later.rank <= earlier.rank else earlier
 
 
-class _Walk:
+class Walk:
+    """One architecture's calls on their way through a program.
+
+    loads: what each load of struct seccomp_data finds; whoever knows more of the call may put constants there.
+    """
+
     def __init__(self, forest: Space, program: Program, audit: int) -> None:
         self.forest, self.insns = forest, program.insns
         self.loads = _loads(forest, audit, big_endian=program.big_endian)

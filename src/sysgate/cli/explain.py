@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from sysgate.errors import CompileError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
     from sysgate.action import Action
-    from sysgate.analyse.explain import Case
+    from sysgate.analyse.explain import Case, Cost
     from sysgate.api import Policy, Program
     from sysgate.decision import Origin
     from sysgate.policy.call_text import Asked
@@ -49,33 +51,44 @@ def run(args: Namespace) -> int:
 
 
 def _explained(policy: Policy, program: Program, asked: Asked) -> dict[str, Any]:
-    """The object that --json prints."""
+    """The object that --json prints; least and most stand in it where steps cannot say what the call costs."""
     from sysgate.analyse import explain
 
-    words = [word or 0 for word in asked.words]
-    shown: dict[str, Any] = {"call": asked.text, "arch": asked.arch, "nr": asked.nr}
-    found = explain.cases(policy.gate(program.arches), asked.arch, asked.nr, asked.words)
-    if len({(case.action, case.rule) for case in found}) > 1:
-        cached = program.decide(asked.nr, words, arch=asked.arch).cached
-        depends = {"action": "depends", "data": 0, "steps": None, "cached": cached, "rule": None}
-        return {**shown, **depends, "when": [_case(case) for case in found]}
-    decided = program.decide(asked.nr, words, arch=asked.arch)
-    return {
-        **shown,
-        "action": decided.action,
-        "data": decided.data,
-        "steps": decided.steps,
+    gate = policy.gate(program.arches)
+    found = explain.cases(gate, asked.arch, asked.nr, asked.words)
+    try:
+        costs = explain.costs(gate, program, asked.arch, asked.nr, asked.words)
+    except CompileError:  # a rare policy: everything else can be said of it
+        costs = {}
+    least = min([cost.least for cost in costs.values()], default=None)
+    most = max([cost.most for cost in costs.values()], default=None)
+    decided = program.decide(asked.nr, [word or 0 for word in asked.words], arch=asked.arch)
+    depends = len(found) > 1
+    shown = {
+        "call": asked.text,
+        "arch": asked.arch,
+        "nr": asked.nr,
+        "action": "depends" if depends else decided.action,
+        "data": 0 if depends else decided.data,
+        "steps": most if least == most else None,
         "cached": decided.cached,
-        "rule": _rule(decided.rule),
+        "rule": None if depends else _rule(decided.rule),
     }
+    if shown["steps"] is None:
+        shown |= {"least": least, "most": most}
+    if depends:
+        shown["when"] = [_case(case, costs.get((case.action, case.rule))) for case in found]
+    return shown
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _case(case: Case, cost: Cost | None) -> dict[str, Any]:
     return {
         "condition": case.condition,
         "action": case.action.kind,
         "data": case.action.data,
         "rule": _rule(case.rule),
+        "least": cost and cost.least,
+        "most": cost and cost.most,
     }
 
 
@@ -92,12 +105,15 @@ def _tell(told: dict[str, Any], program: Program, asked: Asked) -> None:
         print("  the answer depends on its arguments; the first that holds:")
         for case in told["when"]:
             condition = "otherwise" if case["condition"] == "1" else case["condition"]
-            print(f"    {condition} → {_action(case, asked.arch)}    {_where(case, asked.arch)}")
+            print(f"    {condition} → {_action(case, asked.arch)}, {_cost(case)}    {_where(case, asked.arch)}")
         return
     print(f"  {_action(told, asked.arch)}    {_where(told, asked.arch)}")
-    print(f"  {_cost(told)}")
-    if not told["cached"]:
-        _way(program, asked)
+    if told["cached"]:
+        print("  no cost: the kernel's bitmap answers without running the program (Linux 5.11 and later)")
+        return
+    example = "" if told["steps"] is not None else "; where what is any value is 0"
+    print(f"  {_cost(told)} of the program{example}:")
+    _way(program, asked)
 
 
 def _action(told: dict[str, Any], arch: str) -> str:
@@ -121,9 +137,10 @@ def _where(told: dict[str, Any], arch: str) -> str:
 
 
 def _cost(told: dict[str, Any]) -> str:
-    if told["cached"]:
-        return "no cost: the kernel's bitmap answers without running the program (Linux 5.11 and later)"
-    return f"{told['steps']} instructions of the program:"
+    least, most = told.get("least", told.get("steps")), told.get("most", told.get("steps"))
+    if least is None:
+        return "instructions uncounted: the rules are too intricate"
+    return f"{least} instructions" if least == most else f"{least} to {most} instructions"
 
 
 def _way(program: Program, asked: Asked) -> None:
