@@ -92,7 +92,8 @@ print(done.returncode, [denial.call.name for denial in done.denials])
 done = run(["mkdir", "/nonexistent/x"], sysgate.Policy.parse("default: allow\\nrmdir: 0"), capture_output=True)
 print(done.returncode, done.denials)
 """
-    done = run([sys.executable, "-c", code], REFUSING, capture_output=True, text=True)
+    # -B: bytecode would be written, and its folders made.
+    done = run([sys.executable, "-B", "-c", code], REFUSING, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["-31 ['rmdir']", "1 ()"], done.stderr
     assert [denial.call.name for denial in done.denials] == ["mkdir"]
 

@@ -34,8 +34,8 @@ def read_file(path: str, name: str) -> str:
             raw = _all_of(descriptor, name)
         finally:
             os.close(descriptor)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no path has a null byte"
         raise PolicyError(f"cannot be read: {reason}", file=name) from None
     return decoded(raw, name)
 
