@@ -13,6 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,6 +30,73 @@ static void report(long result)
 	char text[80];
 	snprintf(text, sizeof text, "%ld %d %d\n", result, why, errno);
 	say(text);
+}
+
+static void handler(int number) { (void)number; }
+
+#define LIMIT 2 /* seconds that the timed waits take */
+
+static double seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Waits that a stop ends with EINTR, and that are made anew; whether they end when they should have. */
+static int timed(const char *mode)
+{
+	struct timespec limit = { LIMIT, 0 };
+	struct epoll_event event;
+	int fd = epoll_create1(0), pair[2];
+	double began = seconds();
+	long result;
+	if (!strcmp(mode, "epoll-timed")) {
+		say("ready\n");
+		result = epoll_wait(fd, &event, 1, LIMIT * 1000);
+	} else if (!strcmp(mode, "epoll-twice")) {
+		/* the limit of the second is that of the first, whatever happened to that */
+		say("ready\n");
+		result = epoll_pwait(fd, &event, 1, LIMIT * 500, NULL);
+		if (!result)
+			result = epoll_pwait(fd, &event, 1, LIMIT * 500, NULL);
+	} else if (!strcmp(mode, "sigwait-timed")) {
+		sigset_t set;
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		say("ready\n");
+		result = sigtimedwait(&set, NULL, &limit);
+	} else if (!strcmp(mode, "semaphore-timed")) {
+		struct sembuf take = { 0, -1, 0 };
+		int set = semget(IPC_PRIVATE, 1, 0600);
+		say("ready\n");
+		result = semtimedop(set, &take, 1, &limit);
+		int why = errno;
+		semctl(set, 0, IPC_RMID);
+		errno = why;
+#ifdef SYS_epoll_pwait2
+	} else if (!strcmp(mode, "epoll-timespec")) {
+		long long words[2] = { LIMIT, 0 };
+		say("ready\n");
+		result = syscall(SYS_epoll_pwait2, fd, &event, 1, words, NULL, 8);
+		if (words[0] != LIMIT || words[1])
+			result = 7;
+#endif
+	} else if (!strcmp(mode, "receive")) {
+		/* a socket's own limit begins anew */
+		struct timeval own = { LIMIT - 1, 0 };
+		char c;
+		socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+		setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &own, sizeof own);
+		say("ready\n");
+		result = recv(pair[0], &c, 1, 0);
+	} else
+		return 0;
+	double took = seconds() - began;
+	report(result);
+	say(took < LIMIT - 0.001 && strcmp(mode, "receive") ? "early\n" : took > LIMIT * 1.4 ? "late\n" : "on time\n");
+	return 1;
 }
 
 static void filter(unsigned flags, int nr, unsigned ret)
@@ -64,6 +133,8 @@ int main(int count, char **words)
 	const char *mode = count > 1 ? words[1] : "";
 	char c;
 	pthread_t thread;
+	if (timed(mode))
+		return 0;
 	if (!strcmp(mode, "nanosleep")) {
 		struct timespec second = { 1, 0 };
 		say("ready\n");
@@ -99,6 +170,26 @@ int main(int count, char **words)
 		sigprocmask(SIG_BLOCK, &set, NULL);
 		say("ready\n");
 		report(sigwaitinfo(&set, NULL));
+	} else if (!strcmp(mode, "semaphore")) {
+		struct sembuf take = { 0, -1, 0 };
+		int set = semget(IPC_PRIVATE, 1, 0600);
+		if (fork() == 0) {
+			struct sembuf give = { 0, 1, 0 };
+			read(0, &c, 1);
+			semop(set, &give, 1);
+			_exit(0);
+		}
+		say("ready\n");
+		long result = semop(set, &take, 1);
+		semctl(set, 0, IPC_RMID);
+		report(result);
+	} else if (!strcmp(mode, "handled")) {
+		struct sigaction action = { .sa_handler = handler };
+		sigaction(SIGUSR1, &action, NULL);
+		int fd = epoll_create1(0);
+		struct epoll_event event;
+		say("ready\n");
+		report(epoll_wait(fd, &event, 1, 60000));
 	} else if (!strcmp(mode, "busy")) {
 		say("ready\n");
 		struct pollfd input = { 0, POLLIN, 0 };

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from attaching import BOTH_ABIS, NO_MKDIR, attach, built, children, free_port, nginx, state, target, wait_for_port
 
-EACCES, ETIMEDOUT = 13, 110
+EINTR, EAGAIN, EACCES, ETIMEDOUT = 4, 11, 13, 110
 
 
 # mode, what wakes it (b"" nothing: it ends by itself; a signal), what the wait returns and its errno
@@ -28,6 +28,8 @@ WAITS = [
     ("read", "x", 1, 0),
     ("futex", "", -1, ETIMEDOUT),
     ("sigwait", signal.SIGUSR1, int(signal.SIGUSR1), 0),
+    ("semaphore", "x", 0, 0),
+    ("handled", signal.SIGUSR1, -1, EINTR),  # not the stop, but a handler ends it
     ("busy", "x", 0, 0),
     ("leader", "x", 1, 0),  # the process's first thread has exited
 ]
@@ -39,6 +41,28 @@ def test_an_interrupted_call_goes_on_and_the_policy_holds(as_user, mode, wakes, 
         done = attach(as_user, process.pid, *NO_MKDIR)
         assert done.returncode == 0, done.stderr
         assert woken(process, wakes) == f"{result} {error} {EACCES}\n"
+
+
+# mode, what the wait returns and its errno. Each would end with EINTR after a SIGSTOP and SIGCONT.
+TIMED = [
+    ("epoll-timed", 0, 0),
+    ("epoll-twice", 0, 0),
+    ("epoll-timespec", 0, 0),
+    ("sigwait-timed", -1, EAGAIN),
+    ("semaphore-timed", -1, EAGAIN),
+    ("receive", -1, EAGAIN),
+]
+
+
+@pytest.mark.parametrize("flags", [(), ("-m32",)], ids=["x86_64", "i386"])
+@pytest.mark.parametrize(("mode", "result", "error"), TIMED)
+def test_a_timed_wait_goes_on_for_the_time_that_was_left(as_user, mode, result, error, flags):
+    with target(as_user([built("attach_targets.c", *flags), mode])) as process:
+        for _ in range(3):
+            time.sleep(0.25)
+            done = attach(as_user, process.pid, *(BOTH_ABIS if flags else NO_MKDIR))
+            assert done.returncode == 0, done.stderr
+        assert process.communicate(timeout=20)[0] == f"{result} {error} {EACCES}\non time\n"
 
 
 def woken(process: subprocess.Popen[str], wakes: str | int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attaching import built, target
 from confined import AsUser, interpreter
 
 import sysgate
@@ -275,6 +276,17 @@ print("slept", time.monotonic() - began >= 1.0)
         pass  # it has ended
     assert foreign[0].stdout is not None
     assert foreign[0].stdout.readline() == "slept True\n"
+
+
+@pytest.mark.parametrize("mode", ["epoll-timed", "sigwait-timed"])
+def test_looking_does_not_end_a_wait(mode: str) -> None:
+    with target([built("attach_targets.c"), mode]) as process:
+        time.sleep(1)
+        subprocess.run(tool("attach", str(process.pid), "-e", "default: allow"), check=True)
+        for _ in range(3):
+            assert sysgate.status(process.pid).filters == 1
+        result = "0 0" if mode == "epoll-timed" else "-1 11"
+        assert process.communicate(timeout=20)[0] == f"{result} 2\non time\n"
 
 
 def test_the_words_of_2011(running: tuple[int, AsUser], request: pytest.FixtureRequest) -> None:

@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AT_BASE, AT_ENTRY = 7, 9  # include/uapi/linux/auxvec.h
+AT_BASE, AT_ENTRY, AT_SYSINFO_EHDR = 7, 9, 33  # include/uapi/linux/auxvec.h
+_ENOUGH = 1 << 14  # bytes: most files of /proc come in one piece
 
 
 class Status(Value):
@@ -123,11 +124,6 @@ def maps(pid: int, tid: int | None = None) -> tuple[Region, ...]:
     return tuple(found)
 
 
-def mapping_of(pid: int, address: int, tid: int | None = None) -> Region | None:
-    """The mapping an address lies in; None where there is none."""
-    return next((each for each in maps(pid, tid) if each.low <= address < each.high), None)
-
-
 def auxv(pid: int) -> Mapping[int, int]:
     """The auxiliary vector of a 64-bit process: AT_* → value; empty where it cannot be read."""
     raw = read(pid, "auxv") or b""
@@ -181,8 +177,15 @@ def command(pid: int) -> tuple[bytes, ...]:
 
 def read(pid: int, name: str) -> bytes | None:
     """The bytes of /proc/PID/name; None where it is gone or not ours to read."""
+    # By hand: a file object asks three things more of the kernel, and takes longer than most of these files.
     try:
-        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-            return file.readall()
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            raw = os.read(file, _ENOUGH)
+            while more := os.read(file, _ENOUGH):
+                raw += more
+        finally:
+            os.close(file)
     except OSError:
         return None
+    return raw

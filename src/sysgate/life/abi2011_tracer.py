@@ -18,7 +18,7 @@ from sysgate.decode import escaped
 from sysgate.errors import CompileError, KernelError
 from sysgate.facts import calls
 from sysgate.facts.arches import by_audit
-from sysgate.kernel import memory, procfs, ptrace, signals, syscall_stop, writing
+from sysgate.kernel import memory, procfs, procmap, ptrace, signals, syscall_stop, writing
 from sysgate.life import abi2011_gate, abi2011_prctl, abi2011_proc
 from sysgate.life.abi2011_prctl import Asked, Task
 
@@ -309,7 +309,7 @@ class Tracer:
         """Put bytes below a thread's stack: its registers, their address, and what was there; None without room."""
         size = len(content(0))
         address = (stop.sp - _RED_ZONE - size) & ~15
-        stack = procfs.mapping_of(tid, stop.sp, tid)
+        stack = procmap.mapping_of(tid, stop.sp)
         if stack is None or address < stack.low or (arch == "i386" and stop.sp >> 32):
             return None
         old = _read(self._reader, tid, address, size)

@@ -84,7 +84,7 @@ def _seize_all(target: Target, tracer: Tracer) -> None:
                 tracer.serve()
                 raise attach_target.not_ours(target.pid) from None
             tracer.threads[tid] = Thread(tid, target.pid)
-            ptrace.interrupt(tid)
+            tracer.threads[tid].interrupt()
 
 
 # ---- a program about to start

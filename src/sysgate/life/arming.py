@@ -17,9 +17,10 @@ from contextlib import suppress
 from sysgate.errors import KernelError
 from sysgate.facts import calls
 from sysgate.kernel import procfs, ptrace, seccomp, syscall_stop
-from sysgate.life import attach_target
+from sysgate.life import attach_target, waits
+from sysgate.life.abi import I386, abi_of
 from sysgate.life.attach import load, programs_of
-from sysgate.life.remote import I386, Held, abi_of, undisturbed
+from sysgate.life.remote import Held
 from sysgate.life.strict import BEFORE_MAIN, DEBUG_ADDRESS, DEBUG_CONTROL, EXECUTION_ENABLED
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sysgate.kernel.syscall_stop import SyscallStop
     from sysgate.life.attach_program import Attachable
     from sysgate.life.moment import Moment
+    from sysgate.life.waits import Wait
 
 OPTIONS = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -38,13 +40,28 @@ class Thread:
     """A thread as the tracer sees it.
 
     tgid: its process. last: it is inside the call that is the last before the policy. leaving: it is let go at its
-    next stop. entry: where a breakpoint stands, 0 without. begun: its program's start is being watched.
+    next stop. entry: where a breakpoint stands, 0 without. begun: its program's start is being watched. seen: the wait
+    that it was in when it was last interrupted.
     """
 
     def __init__(self, tid: int, tgid: int) -> None:
         self.tid, self.tgid = tid, tgid
         self.last = self.leaving = self.begun = False
         self.entry = 0
+        self.seen: Wait | None = None
+
+    def interrupt(self) -> None:
+        """Ask it to stop; `undisturbed` is due when it has."""
+        self.seen = waits.look(self.tid)
+        ptrace.interrupt(self.tid)
+
+    def undisturbed(self) -> None:
+        """See to it that the stop it is at does not show in the call it interrupted.
+
+        That may be the exit of that call, or a signal that an untraced thread would not have noticed.
+        """
+        waits.undisturbed(self.tid, self.seen)
+        self.seen = None
 
 
 class Tracer:
@@ -103,7 +120,7 @@ class Tracer:
             if tgid in (None, thread.tgid) and not thread.leaving:
                 thread.leaving = True
                 with suppress(KernelError):
-                    ptrace.interrupt(thread.tid)
+                    thread.interrupt()
 
     # ---- stops
 
@@ -117,10 +134,9 @@ class Tracer:
         at_call = number == ptrace.SYSCALL_STOP
         delivered = 0 if event or at_call else number
         if thread.leaving:
-            del self.threads[tid]
-            if event == ptrace.EVENT_STOP:
-                undisturbed(tid)
+            thread.undisturbed()
             ptrace.detach(tid, delivered)
+            del self.threads[tid]
         elif at_call:
             self._at_call(thread, syscall_stop.at(tid))
         elif event == ptrace.EVENT_STOP and number in _STOPS:
@@ -130,8 +146,8 @@ class Tracer:
         elif delivered == signal.SIGTRAP and thread.entry and ptrace.registers(tid)[ptrace.RIP] == thread.entry:
             self._at_breakpoint(thread)
         else:
-            if event == ptrace.EVENT_STOP:
-                undisturbed(tid)
+            if not event or event == ptrace.EVENT_STOP:
+                thread.undisturbed()
             self._go(thread, delivered)
 
     def _go(self, thread: Thread, delivered: int = 0) -> None:
@@ -189,7 +205,7 @@ class Tracer:
             if self._ticket is not None and abi is I386:  # tickets are for calls of 64 bits
                 raise KernelError(errno.ENOEXEC, f"process {tgid} speaks i386: `run --when` is for x86_64 programs")
             filters = programs_of(tgid, tid) if self._ticket is None and before.seccomp else None
-            held = Held(tid, procfs.maps(tgid, tid), at_entry=at_entry, filters=filters)
+            held = Held(tid, at_entry=at_entry, filters=filters)
             try:
                 load(held, self._made, self._flags, self._ticket or ())
             finally:

@@ -5,30 +5,31 @@ One thread is stopped and made to call seccomp(2); the kernel brings the others 
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import errno
 import os
 import time
 
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs, ptrace, seccomp
-from sysgate.life import attach_target, registry
+from sysgate.life import attach_target, registry, waits
+from sysgate.life.abi import X86_64
+from sysgate.life.apart import OtherThreadError, apart
 from sysgate.life.attach_program import attachable
-from sysgate.life.remote import X86_64, Held, to_event_stop
+from sysgate.life.remote import Held, to_event_stop
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sysgate.bpf.program import Program
+    from sysgate.life.abi import Abi
     from sysgate.life.attach_program import Attachable
-    from sysgate.life.attach_target import Target
-    from sysgate.life.remote import Abi, Place
+    from sysgate.life.attach_target import Target, Threads
+    from sysgate.life.remote import Place
     from sysgate.policy.ast import Policy
 
 FORM = "attached"  # in the registry
 _PATIENCE = 0.5  # seconds for a thread to stop
+_TURNS = 20  # before a pause, which takes longer than most stops
 _SET_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
@@ -41,10 +42,6 @@ class Attached(Value):
     filters: int
     stopped: int
     warning: str
-
-
-class _OtherThreadError(KernelError):
-    """This thread will not do; another may."""
 
 
 def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
@@ -60,10 +57,14 @@ def attach(pid: int, policy: Policy, *, when: str | None = None) -> Attached:
     made = attachable(policy)
     if when is not None:
         return _at_its_moment(pid, policy, made, when)
-    target = attach_target.examine(pid, made.audits)
-    stopped = _by_one_thread(target, made, _noted_programs(target))
-    done = verified(target, made, stopped)
-    registry.record(pid, policy, form=FORM, how="attach")
+    threads = attach_target.Threads(pid)
+    try:
+        target = attach_target.examine(pid, made.audits, threads)
+        stopped = _by_one_thread(target, threads, made, _noted_programs(target))
+        done = verified(target, threads, made, stopped)
+    finally:
+        threads.close()
+    registry.record(pid, policy, form=FORM, how="attach", started=target.started, ordinal=done.filters)
     return done
 
 
@@ -72,30 +73,35 @@ def _at_its_moment(pid: int, policy: Policy, made: Attachable, when: str) -> Att
     from sysgate.life.moment import moment
 
     met = moment(when, made.audits)
-    target = attach_target.examine(pid, made.audits)
+    threads = attach_target.Threads(pid)
     done: list[Attached] = []
 
     def told() -> None:
-        done.append(verified(target, made, 0))
+        done.append(verified(target, threads, made, 0))
         registry.record(pid, policy, form=FORM, how=f"attach --when {when}")
 
-    armed.when(target, made, met, told)
+    try:
+        target = attach_target.examine(pid, made.audits, threads)
+        armed.when(target, made, met, told)
+    finally:
+        threads.close()
     return done[0]
 
 
-def verified(target: Target, made: Attachable, stopped: int) -> Attached:
+def verified(target: Target, watched: Threads, made: Attachable, stopped: int) -> Attached:
     """What the kernel says of a process that was put behind one filter more. Raises KernelError if it does not."""
-    threads = attach_target.living(target.pid)
-    if not threads or procfs.start_time(target.pid) != target.started:
+    threads = watched.living()
+    lacking = [
+        thread for thread in threads if thread.seccomp != attach_target.FILTER or 0 <= thread.filters <= target.filters
+    ]
+    if not threads or (lacking and procfs.start_time(target.pid) != target.started):
         raise KernelError(
             errno.ESRCH,
             f"process {target.pid} was put behind the policy, and has ended since; "
             "did it make, or make anew, a call that the policy refuses?",
         )
-    for thread in threads:
-        enough = target.filters < 0 or thread.filters > target.filters
-        if thread.seccomp != 2 or not enough:
-            raise KernelError(errno.EPERM, f"/proc does not show the filter on thread {thread.pid}")
+    if lacking:
+        raise KernelError(errno.EPERM, f"/proc does not show the filter on thread {lacking[0].pid}")
     restarts = made.lets(target.abi.audit, target.abi.numbers["restart_syscall"])
     return Attached(len(threads), threads[0].filters, stopped, "" if restarts else _NO_RESTART)
 
@@ -106,15 +112,18 @@ _NO_RESTART = (
 )
 
 
-def _by_one_thread(target: Target, made: Attachable, filters: tuple[Program, ...] | None) -> int:
+def _by_one_thread(target: Target, threads: Threads, made: Attachable, filters: tuple[Program, ...] | None) -> int:
     flags = seccomp.FLAGS["tsync"]
     if seccomp.knows_flag("tsync_esrch"):
         flags |= seccomp.FLAGS["tsync_esrch"]
     refusal: KernelError | None = None
     for tid in target.candidates:
         try:
-            return apart(lambda tid=tid: _confine(target, tid, made, flags, filters))  # type: ignore[misc]
-        except _OtherThreadError as error:
+            return apart(
+                lambda tid=tid: _confine(target, threads, tid, made, flags, filters),  # type: ignore[misc]
+                target.processor,
+            )
+        except OtherThreadError as error:
             refusal = error
     assert refusal is not None
     raise KernelError(refusal.errno or 0, refusal.message)
@@ -123,111 +132,18 @@ def _by_one_thread(target: Target, made: Attachable, filters: tuple[Program, ...
 # ---- the tracer
 
 
-def apart(work: Callable[[], int]) -> int:
-    """What work returns, done by a tracer of its own: when that ends the kernel releases what it still traces.
-
-    A thread, which is the quicker; a process where this one has other threads, for each could wait for any child and
-    so steal the stops. No signal disturbs it.
-    """
-    everything = set(range(1, 65)) - {32, 33}  # those two are the C library's
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
-    try:
-        return _in_thread(work) if _alone() else _in_process(work)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_last_tracer = 0
-
-
-def _alone() -> bool:
-    # The tracer of a moment ago may still be on its way out.
-    for _ in range(100):
-        others = {int(tid) for tid in os.listdir("/proc/self/task")} - {os.getpid()}
-        if others != {_last_tracer}:
-            break
-        time.sleep(20e-6)
-    return not others
-
-
-def _in_thread(work: Callable[[], int]) -> int:
-    from _thread import allocate_lock, get_native_id, start_new_thread
-
-    results: list[int | BaseException] = []
-    done = allocate_lock()
-    done.acquire()
-
-    def body() -> None:
-        global _last_tracer
-        _last_tracer = get_native_id()
-        try:
-            results.append(work())
-        except BaseException as error:
-            results.append(error)
-        finally:
-            done.release()
-
-    start_new_thread(body, ())
-    done.acquire()
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
-
-
-_DONE, _OTHER, _FAILED = "done", "other", "failed"
-
-
-def _in_process(work: Callable[[], int]) -> int:
-    import warnings
-
-    reads, writes = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of threads; the child runs nothing of theirs
-        child = os.fork()
-    if child == 0:
-        _tell(work, writes)
-    os.close(writes)
-    try:
-        with open(reads, "rb") as file:
-            kind, _, rest = file.read().decode("utf-8", "surrogateescape").partition("\n")
-    finally:
-        try:  # noqa: SIM105 - contextlib is slow to load
-            os.waitpid(child, 0)
-        except ChildProcessError:
-            pass  # somebody here waits for any child, and got ours
-    if kind == _DONE:
-        return int(rest)
-    if not kind:
-        raise KernelError(errno.EIO, "the tracer was killed; the process may be behind the policy, or not")
-    number, _, text = rest.partition("\n")
-    raise (_OtherThreadError if kind == _OTHER else KernelError)(int(number), text)
-
-
-def _tell(work: Callable[[], int], writes: int) -> None:
-    # Does not return.
-    try:
-        try:
-            said = f"{_DONE}\n{work()}"
-        except KernelError as error:
-            kind = _OTHER if isinstance(error, _OtherThreadError) else _FAILED
-            said = f"{kind}\n{error.errno}\n{error.message}"
-        except Exception as error:
-            said = f"{_FAILED}\n{errno.EIO}\nthe tracer failed: {error!r}"
-        os.write(writes, said.encode("utf-8", "surrogateescape"))
-    finally:
-        os._exit(0)
-
-
-def _confine(target: Target, tid: int, made: Attachable, flags: int, filters: tuple[Program, ...] | None) -> int:
+def _confine(
+    target: Target, threads: Threads, tid: int, made: Attachable, flags: int, filters: tuple[Program, ...] | None
+) -> int:
     """Stop a thread, put its process behind the filter, let it go; the nanoseconds that it stood still."""
-    _join(target.processor)
-    _seize(target, tid)
+    _seize(target, threads, tid)
+    seen = waits.look(tid)
     began = time.perf_counter_ns()
     _stop(tid)
     try:
         if filters is None and target.filtered:
             filters = programs_of(target.pid, tid)
-        held = Held(tid, target.regions, near=target.near, filters=filters)
+        held = Held(tid, near=target.near, top=target.top, filters=filters, seen=seen)
     except BaseException:
         ptrace.detach(tid)
         raise
@@ -240,31 +156,23 @@ def _confine(target: Target, tid: int, made: Attachable, flags: int, filters: tu
     return time.perf_counter_ns() - began
 
 
-def _join(processor: int) -> None:
-    # Tracer and thread take turns: on one processor that is a switch, on two each turn wakes the other one up.
-    try:  # noqa: SIM105 - contextlib is slow to load
-        os.sched_setaffinity(0, (processor,))
-    except OSError:
-        pass  # not one of those this process may use
-
-
-def _seize(target: Target, tid: int) -> None:
+def _seize(target: Target, threads: Threads, tid: int) -> None:
     try:
         ptrace.seize(tid, ptrace.O_TRACESYSGOOD)
     except KernelError as error:
         if error.errno == errno.ESRCH:
-            raise _OtherThreadError(errno.ESRCH, f"thread {tid} has ended") from None
+            raise OtherThreadError(errno.ESRCH, f"thread {tid} has ended") from None
         raise attach_target.not_ours(target.pid) from None
     # From here on the number cannot become another's.
-    if procfs.start_time(target.pid) != target.started:
-        raise KernelError(errno.ESRCH, f"process {target.pid} has ended")
+    if not threads.same(tid):
+        raise OtherThreadError(errno.ESRCH, f"thread {tid} has ended")
 
 
 def _stop(tid: int) -> None:
     ptrace.interrupt(tid)
     status = _first_stop(tid)
     if not os.WIFSTOPPED(status):
-        raise _OtherThreadError(errno.ESRCH, f"thread {tid} has ended")
+        raise OtherThreadError(errno.ESRCH, f"thread {tid} has ended")
     if ptrace.event(status) != ptrace.EVENT_STOP:
         # A signal came first. It is delivered, and the stop follows before its handler's first instruction.
         to_event_stop(tid, os.WSTOPSIG(status))
@@ -273,11 +181,13 @@ def _stop(tid: int) -> None:
 def _first_stop(tid: int) -> int:
     # Not by a blocking wait, for which there is no time limit but a signal.
     pause, due = 10e-6, time.monotonic() + _PATIENCE
+    for _ in range(_TURNS):
+        if (status := ptrace.poll(tid)) is not None:
+            return status
+        os.sched_yield()  # it may be the next one on this processor
     while (status := ptrace.poll(tid)) is None:
         if time.monotonic() > due:  # as this thread or process ends, it is let go
-            raise _OtherThreadError(
-                errno.EBUSY, f"thread {tid} did not stop within {_PATIENCE} s; it goes on unchanged"
-            )
+            raise OtherThreadError(errno.EBUSY, f"thread {tid} did not stop within {_PATIENCE} s; it goes on unchanged")
         time.sleep(pause)
         pause = min(2 * pause, 1e-3)
     return status
@@ -322,7 +232,7 @@ def programs_of(pid: int, tid: int) -> tuple[Program, ...]:
 
 def _refuse_restart(held: Held, made: Attachable) -> None:
     if held.needs_restart and not made.lets(held.abi.audit, held.abi.numbers["restart_syscall"], held.arguments()):
-        raise _OtherThreadError(
+        raise OtherThreadError(
             errno.EINVAL,
             f"thread {held.tid} is in a timed wait, which goes on by restart_syscall once it has been stopped, and the "
             'policy refuses that: add `restart_syscall: 1`, or include "@startup"',

@@ -8,8 +8,8 @@ import time
 
 from sysgate.errors import KernelError
 from sysgate.kernel import procfs
-from sysgate.kernel.procfs import Region
-from sysgate.life.remote import I386, X86_64, instruction
+from sysgate.life import vdso
+from sysgate.life.abi import I386, X86_64
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sysgate.kernel.procfs import Status
-    from sysgate.life.remote import Abi
+    from sysgate.life.abi import Abi
 
 _ELF_HEADER = 20
 _ELFCLASS32, _EM_X86_64 = 1, 62
 _PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 _CAN_STOP = ("R", "S", "T", "I")
-_STRICT, _FILTER = 1, 2
+_STRICT, FILTER = 1, 2
 _PATIENCE = 0.5  # seconds for a thread to come out of an uninterruptible wait
+_ENOUGH = 1 << 13  # bytes of a status file
+_MOST = 64  # files that are held open
 
 
 class Thread(Value):
@@ -49,9 +51,8 @@ class Target(Value):
 
     started: its start time, which with pid names it for good. candidates: the threads that can be stopped for it, the
     first one first. filtered: whether it stands behind filters; filters: how many (-1: the kernel does not say).
-    abi: what its program was built for. regions: the parts of its memory that the kernel names, the stack among them.
-    near: where an instruction that makes calls was seen, 0 if nowhere.
-    processor: where it ran last.
+    abi: what its program was built for. near: where an instruction that makes calls should be, 0 if nobody knows.
+    processor: where it ran last. top: where the first thread's stack began, 0 or 1 if nobody knows.
     """
 
     pid: int
@@ -60,17 +61,17 @@ class Target(Value):
     filtered: bool
     filters: int
     abi: Abi
-    regions: tuple[Region, ...]
     near: int
     processor: int
+    top: int
 
 
-def examine(pid: int, audits: Sequence[int]) -> Target:
-    """Look at a process without touching it. audits: what the policy covers.
+def examine(pid: int, audits: Sequence[int], watched: Threads) -> Target:
+    """Look at a process without touching it. audits: what the policy covers. watched: its threads.
 
     Raises KernelError where putting it behind a filter cannot work, saying why.
     """
-    threads = living(pid) if pid > 0 else ()
+    threads = watched.living() if pid > 0 else ()
     known: Status | Thread | None = threads[0] if threads else procfs.status(pid) if pid > 0 else None
     if known is None:
         raise KernelError(errno.ESRCH, f"there is no process {pid}")
@@ -78,7 +79,7 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
         raise KernelError(errno.ESRCH, f"{pid} is a thread of process {known.tgid}: name that")
     if pid == os.getpid():
         raise KernelError(errno.EINVAL, "a process puts itself behind a policy with Policy.install, not by attaching")
-    started, kernel_thread, processor = _stat(pid)
+    started, kernel_thread, processor, top = _stat(pid)
     if not threads:
         raise KernelError(errno.ESRCH, f"process {pid} has ended already; nobody has waited for it (a zombie)")
     if kernel_thread:
@@ -89,7 +90,7 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
     due = time.monotonic() + _PATIENCE
     while not candidates and time.monotonic() < due:  # most such waits are over at once
         time.sleep(1e-3)
-        candidates = tuple(thread.pid for thread in living(pid) if thread.state in _CAN_STOP)
+        candidates = tuple(thread.pid for thread in watched.living() if thread.state in _CAN_STOP)
     if not candidates:
         states = ", ".join(sorted({thread.state for thread in threads}))
         raise KernelError(
@@ -98,35 +99,77 @@ def examine(pid: int, audits: Sequence[int]) -> Target:
         )
     abi = _abi(pid, candidates[0], known)
     _refuse_uncovered(pid, abi, audits)
-    regions = _named_regions(pid, candidates[0])
-    if not regions:
-        raise not_ours(pid, known)
-    near = instruction(candidates[0], abi, regions) or 0
-    return Target(
-        pid, started, candidates, threads[0].seccomp == _FILTER, threads[0].filters, abi, regions, near, processor
-    )
+    near = vdso.instruction(candidates[0], abi)
+    return Target(pid, started, candidates, threads[0].seccomp == FILTER, threads[0].filters, abi, near, processor, top)
 
 
 def living(pid: int) -> tuple[Thread, ...]:
     """The threads of a process that run or may run again, by number."""
-    found = (_thread(pid, tid) for tid in procfs.tasks(pid))
-    return tuple(thread for thread in found if thread is not None and not thread.dead)
-
-
-def _thread(pid: int, tid: int) -> Thread | None:
-    raw = procfs.read(pid, f"task/{tid}/status") or b""
+    threads = Threads(pid)
     try:
-        return Thread(
-            tid,
-            int(_field(raw, b"\nTgid:\t")),
-            _field(raw, b"\nState:\t")[:1].decode("ascii", "replace"),
-            int(_field(raw, b"\nTracerPid:\t")),
-            int(_field(raw, b"\nUid:\t").split()[0]),
-            int(_field(raw, b"\nSeccomp:\t", b"0")),
-            int(_field(raw, b"\nSeccomp_filters:\t", b"-1")),
-        )
-    except (ValueError, IndexError):  # it ended while it was read
-        return None
+        return threads.living()
+    finally:
+        threads.close()
+
+
+class Threads:
+    """The threads of a process, to be looked at more than once; `close` is due afterwards.
+
+    What is held open of a thread stays that thread's: should it end, whoever gets its number is not taken for it.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._files: dict[int, int] = {}
+
+    def living(self) -> tuple[Thread, ...]:
+        """Those that run or may run again, by number."""
+        found = (self._looked_at(tid) for tid in procfs.tasks(self._pid))
+        return tuple(thread for thread in found if thread is not None and not thread.dead)
+
+    def same(self, tid: int) -> bool:
+        """Whether a thread's number is still that of the thread that was seen."""
+        known = tid if tid in self._files else self._pid
+        return known in self._files and self._status(known) != b"" and os.path.exists(f"/proc/{self._pid}/task/{tid}")
+
+    def close(self) -> None:
+        """Nothing is to be looked at any more."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def _looked_at(self, tid: int) -> Thread | None:
+        raw = self._status(tid) if tid in self._files else b""
+        if not raw:
+            raw = self._opened(tid)
+        try:
+            return Thread(
+                tid,
+                int(_field(raw, b"\nTgid:\t")),
+                _field(raw, b"\nState:\t")[:1].decode("ascii", "replace"),
+                int(_field(raw, b"\nTracerPid:\t")),
+                int(_field(raw, b"\nUid:\t").split()[0]),
+                int(_field(raw, b"\nSeccomp:\t", b"0")),
+                int(_field(raw, b"\nSeccomp_filters:\t", b"-1")),
+            )
+        except (ValueError, IndexError):  # it has ended
+            return None
+
+    def _status(self, tid: int) -> bytes:
+        try:
+            return os.pread(self._files[tid], _ENOUGH, 0)
+        except OSError:  # ESRCH: it has ended
+            return b""
+
+    def _opened(self, tid: int) -> bytes:
+        if tid in self._files:
+            os.close(self._files.pop(tid))
+        if len(self._files) >= _MOST and tid != self._pid:
+            return procfs.read(self._pid, f"task/{tid}/status") or b""
+        try:
+            self._files[tid] = os.open(f"/proc/{self._pid}/task/{tid}/status", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        return self._status(tid)
 
 
 def _field(raw: bytes, key: bytes, absent: bytes = b"") -> bytes:
@@ -209,30 +252,22 @@ def _filters(thread: Thread) -> str:
     return f"thread {thread.pid} behind {max(thread.filters, 0)}"
 
 
-def _stat(pid: int) -> tuple[int | None, bool, int]:
-    # Start time, as procfs.start_time; whether it is a thread of the kernel (field 9, flags); field 39.
+def _stat(pid: int) -> tuple[int | None, bool, int, int]:
+    # Start time, as procfs.start_time; whether it is a thread of the kernel (field 9, flags); fields 39 and 28.
     fields = (procfs.read(pid, "stat") or b"").rpartition(b")")[2].split()
     if len(fields) < 37:
-        return None, False, 0
-    return int(fields[19]), bool(int(fields[6]) & _PF_KTHREAD), int(fields[36])
-
-
-def _named_regions(pid: int, tid: int) -> tuple[Region, ...]:
-    # Those that the kernel names itself, stack and vdso among them: all that is needed as a rule.
-    found = []
-    for line in (procfs.read(pid, f"task/{tid}/maps") or b"").splitlines():
-        if line.endswith(b"]"):
-            addresses, rights, *_, name = line.split()
-            low, _, high = addresses.partition(b"-")
-            found.append(Region(int(low, 16), int(high, 16), rights.decode("ascii"), name))
-    return tuple(found)
+        return None, False, 0, 0
+    return int(fields[19]), bool(int(fields[6]) & _PF_KTHREAD), int(fields[36]), int(fields[25])
 
 
 def _abi(pid: int, tid: int, known: Status | Thread) -> Abi:
     # Through a thread: of a process whose leader has exited only the threads still show its program.
     try:
-        with open(f"/proc/{pid}/task/{tid}/exe", "rb", buffering=0) as file:
-            header = file.read(_ELF_HEADER)
+        file = os.open(f"/proc/{pid}/task/{tid}/exe", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            header = os.read(file, _ELF_HEADER)
+        finally:
+            os.close(file)
     except FileNotFoundError:
         raise KernelError(errno.ESRCH, f"process {pid} has ended, or is ending") from None
     except OSError:

@@ -7,6 +7,7 @@ import struct
 
 from sysgate.errors import BpfError, KernelError
 from sysgate.kernel import ptrace
+from sysgate.life import waits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _told(tid: int) -> bytes:
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     try:
         ptrace.seize(tid)
+        seen = waits.look(tid)
         ptrace.interrupt(tid)
         held = ptrace.wait(tid)
         try:
@@ -83,8 +85,11 @@ def _told(tid: int) -> bytes:
             while (raw := ptrace.seccomp_filter(tid, len(found))) is not None:
                 found.append(_LENGTH.pack(len(raw)) + raw)
         finally:
-            # A stop for a signal that came first: it is delivered now.
-            ptrace.detach(tid, 0 if ptrace.event(held) else os.WSTOPSIG(held))
+            if ptrace.event(held):
+                waits.undisturbed(tid, seen)
+                ptrace.detach(tid)
+            else:  # a signal came first: it is delivered now
+                ptrace.detach(tid, os.WSTOPSIG(held))
     except KernelError as error:
         return _LENGTH.pack(-(error.errno or 1))
     return b"".join(found) + _LENGTH.pack(0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sysgate.action import ALLOW
 from sysgate.facts import arches, calls
+from sysgate.life.abi import X86_64
 from sysgate.life.armed import Armed
-from sysgate.life.remote import X86_64
 from sysgate.life.strict import IN_LOADER
 from sysgate.policy.ruleset import Gate, Segment
 

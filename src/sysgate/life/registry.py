@@ -46,21 +46,25 @@ class Entry(Value):
     owner: int = -1
 
 
-def record(pid: int, policy: Policy, *, form: str, how: str) -> str | None:
+def record(
+    pid: int, policy: Policy, *, form: str, how: str, started: int | None = None, ordinal: int | None = None
+) -> str | None:
     """Note that a process was just put behind a policy; the note's path, for `forget`.
 
-    None where it cannot be noted (no folder of ours, a full disk, the process gone): that is no reason to fail.
+    started, ordinal: as of Entry; unsaid they are looked up. None where it cannot be noted (no folder of ours, a full
+    disk, the process gone): that is no reason to fail.
     """
-    from sysgate.policy import printer
-
-    started, status = procfs.start_time(pid), procfs.status(pid)
+    if started is None:
+        started = procfs.start_time(pid)
+    if ordinal is None:
+        status = procfs.status(pid)
+        ordinal = None if status is None else status.filters
     folder = _own_folder()
-    if started is None or status is None or folder is None:
+    if started is None or ordinal is None or folder is None:
         return None
-    entry = Entry(
-        pid, started, status.filters, _namespace(), form, how, policy.dialect, name_of(policy), printer.text(policy)
-    )
-    path = os.path.join(folder, f"{pid}.{started}.{status.filters}")
+    name, text = _words(policy)
+    entry = Entry(pid, started, ordinal, _namespace(), form, how, policy.dialect, name, text)
+    path = os.path.join(folder, f"{pid}.{started}.{ordinal}")
     draft = f"{path}.{os.getpid()}~"
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -72,6 +76,19 @@ def record(pid: int, policy: Policy, *, form: str, how: str) -> str | None:
     except OSError:
         return None
     return path
+
+
+_last: tuple[Policy, tuple[str, str]] | None = None
+
+
+def _words(policy: Policy) -> tuple[str, str]:
+    # Name and text: of one policy that many are put behind, made once.
+    global _last
+    if _last is None or _last[0] is not policy:
+        from sysgate.policy import printer
+
+        _last = policy, (name_of(policy), printer.text(policy))
+    return _last[1]
 
 
 def forget(path: str | None) -> None:
@@ -127,14 +144,22 @@ def _listed(folder: str) -> list[str]:
     return sorted(name for name in names if name.replace(".", "").isdigit())[:_MOST]
 
 
+_found: tuple[tuple[str, ...], str] | None = None  # where was looked last, and what was found
+
+
 def _own_folder() -> str | None:
+    global _found
     uid = os.geteuid()
-    for folder in _places(uid):
+    places = _places(uid)
+    if _found is not None and _found[0] == places and _safe(_found[1], uid):
+        return _found[1]
+    for folder in places:
         try:  # noqa: SIM105 - contextlib is slow to load
             os.mkdir(folder, 0o700)
         except OSError:
             pass  # it is there, or cannot be: `_safe` tells
         if _safe(folder, uid):
+            _found = places, folder
             return folder
     return None
 
@@ -147,7 +172,9 @@ def _places(uid: int) -> tuple[str, ...]:
     given = os.environ.get("XDG_RUNTIME_DIR", "") if uid == os.geteuid() else ""
     usual = f"/run/user/{uid}"
     runtime = [given, usual] if os.path.isabs(given) else [usual]
-    return tuple(dict.fromkeys([*(os.path.join(folder, "sysgate") for folder in runtime), f"/tmp/sysgate-{uid}"]))
+    # In memory, as those are; what lies there is of no use after the next start of the machine.
+    shared = [f"/dev/shm/sysgate-{uid}", f"/tmp/sysgate-{uid}"]
+    return tuple(dict.fromkeys([*(f"{folder}/sysgate" for folder in runtime), *shared]))
 
 
 def _safe(folder: str, uid: int) -> bool:

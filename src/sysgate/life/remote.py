@@ -2,10 +2,13 @@
 left to see.
 
 The thread is made to execute an instruction it has anyway: the `syscall` of the vdso. Meanwhile it blocks all signals,
-so that each is delivered afterwards, by the kernel and unchanged. It is let go from an EVENT_STOP: only from there does
-the kernel go on with a call that the stop interrupted (results -512 … -516, include/linux/errno.h); let go from the
-exit of a call, the thread would see such a number as an errno (kernel: arch/x86/kernel/signal.c,
-arch_do_signal_or_restart).
+so that each is delivered afterwards, by the kernel and unchanged.
+
+A call that the stop interrupted has a result of -512 … -516 (include/linux/errno.h), which no program may see. The
+kernel goes on with the call only where it looks for signals (arch/x86/kernel/signal.c, arch_do_signal_or_restart). A
+thread that runs on from the exit of our call, with PTRACE_CONT, does not look; one that is detached there does, since
+detaching marks it as having signals pending, and nothing takes that mark away before (kernel/ptrace.c,
+__ptrace_unlink; kernel/signal.c, recalc_sigpending_tsk). So no further stop is needed before it is let go.
 """
 
 from __future__ import annotations
@@ -14,57 +17,28 @@ import errno
 import os
 
 from sysgate.errors import KernelError
-from sysgate.kernel import procfs, ptrace
+from sysgate.kernel import procfs, procmap, ptrace
+from sysgate.life import waits
+from sysgate.life.abi import I386, abi_of
 from sysgate.life.attach_program import passes
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sysgate.bpf.program import Program
-    from sysgate.kernel.procfs import Region
+    from sysgate.life.waits import Wait
 
 WORD = (1 << 64) - 1
 _ALL_SIGNALS = WORD
 _RED_ZONE = 128  # below the stack pointer; System V ABI of x86-64
+_SURELY_STACK = 1 << 16
 _SEARCHED = 1 << 20  # bytes of each mapping
 _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS = 3, 0x22
 _RESTARTS = range(512, 517)  # ERESTARTSYS … ERESTART_RESTARTBLOCK
 _RESTART_BLOCK = 516
 _MAX_ERRNO = 4095  # include/linux/err.h
-
-
-class Abi(Value):
-    """How a thread asks the kernel. instruction: its bytes. words: the registers of the arguments."""
-
-    name: str
-    audit: int
-    instruction: bytes
-    words: tuple[int, ...]
-    numbers: Mapping[str, int]
-
-
-X86_64 = Abi(
-    "x86_64",
-    0xC000_003E,
-    b"\x0f\x05",
-    (ptrace.RDI, ptrace.RSI, ptrace.RDX, ptrace.R10, ptrace.R8, ptrace.R9),
-    {"mmap": 9, "munmap": 11, "prctl": 157, "restart_syscall": 219, "seccomp": 317},
-)
-# mmap with six arguments is mmap2 there: arch/x86/entry/syscalls/syscall_32.tbl
-I386 = Abi(
-    "i386",
-    0x4000_0003,
-    b"\xcd\x80",
-    (ptrace.RBX, ptrace.RCX, ptrace.RDX, ptrace.RSI, ptrace.RDI, ptrace.RBP),
-    {"mmap": 192, "munmap": 91, "prctl": 172, "restart_syscall": 0, "seccomp": 354},
-)
-
-
-def abi_of(registers: Sequence[int]) -> Abi:
-    """What a stopped thread's code segment says it speaks."""
-    return I386 if registers[ptrace.CS] == ptrace.CS_32 else X86_64
 
 
 class GoneError(KernelError):
@@ -85,29 +59,30 @@ class Place(Value):
 class Held:
     """A thread that this process traces, at an EVENT_STOP, or at the entry of a call (which is then not made yet).
 
-    saved: its registers there. regions: its process's memory as it was shortly before; b"[stack]" and b"[vdso]" are
-    looked up there, and checked. near: where an instruction that makes calls was seen, 0 if nowhere. filters: the
-    programs it stands behind, all of them asked before each call; None where they are known to let these calls pass.
-    Raises KernelError where it has no instruction to make calls with. Then, too, `release` is due.
+    saved: its registers there. near: where an instruction that makes calls may be; top: where its process's first stack
+    began; 0 where that is not known. filters: the programs it stands behind, all of them asked before each call; None
+    where they are known to let these calls pass. seen: the wait it was seen in shortly before it was stopped. Raises
+    KernelError where it has no instruction to make calls with. Then, too, `release` is due.
     """
 
     def __init__(
         self,
         tid: int,
-        regions: Sequence[Region],
         *,
         at_entry: bool = False,
         near: int = 0,
+        top: int = 0,
         filters: Sequence[Program] | None = None,
+        seen: Wait | None = None,
     ) -> None:
         self.tid = tid
-        self.saved = ptrace.registers(tid) if at_entry else undisturbed(tid)
+        self.saved = ptrace.registers(tid) if at_entry else waits.undisturbed(tid, seen)
         self._mask = ptrace.blocked_signals(tid)
-        self._regions = regions
         self._filters = filters
         self._at_entry = at_entry
         self._dirty = False
         self._near = near
+        self._top = top
         self._memory = -1
         self.abi = abi_of(self.saved)
         self._instruction = self.saved[ptrace.RIP] - 2 if at_entry else 0
@@ -166,7 +141,7 @@ class Held:
         ptrace.detach(self.tid)
 
     def settle(self) -> None:
-        """Put everything back but leave it stopped and traced: at an EVENT_STOP where it was held at one.
+        """Put everything back but leave it stopped and traced: it is to be detached next.
 
         A call at whose entry it was held is made anew when the thread goes on.
         """
@@ -175,14 +150,10 @@ class Held:
             self._memory = -1
         if not self._dirty:
             return
+        saved = list(self.saved)
         if self._at_entry:
-            saved = list(self.saved)
             saved[ptrace.RIP] -= 2
             saved[ptrace.RAX], saved[ptrace.ORIG_RAX] = saved[ptrace.ORIG_RAX], WORD
-        else:
-            saved = self.saved
-            ptrace.interrupt(self.tid)
-            to_event_stop(self.tid)
         ptrace.block_signals(self.tid, self._mask)
         ptrace.set_registers(self.tid, saved)
 
@@ -195,8 +166,7 @@ class Held:
         """
         sp = self.saved[ptrace.RSP]
         address = sp - _RED_ZONE - size & ~15
-        stack = next((region for region in self._regions if region.name == b"[stack]"), None)
-        if stack is not None and stack.low <= address and sp < stack.high:
+        if self._on_stack(address, sp):
             old = self.read(address, size)
             if len(old) == size:
                 return Place(address, size, old)
@@ -207,6 +177,13 @@ class Held:
                 -address, f"process of thread {self.tid}: no memory for the filter: {os.strerror(-address)}"
             )
         return Place(address, size, None)
+
+    def _on_stack(self, address: int, sp: int) -> bool:
+        # The kernel makes a first stack of 128 KiB below where it begins: fs/exec.c, setup_arg_pages.
+        if self._top - _SURELY_STACK <= address and sp <= self._top:
+            return True
+        stack = procmap.mapping_of(self.tid, sp)
+        return stack is not None and stack.name == b"[stack]" and stack.low <= address
 
     def give_back(self, place: Place, *, unmap: bool) -> None:
         """Restore what was lent. unmap: whether a mapping made for it may be taken away again."""
@@ -244,14 +221,22 @@ class Held:
     def _find_instruction(self) -> int:
         if not self._instruction:
             seen = self._near and self.read(self._near, 2) == self.abi.instruction
-            known = self._near if seen else instruction(self.tid, self.abi, self._regions)
-            # The process may have become another program since its memory was looked up.
-            self._instruction = known or instruction(self.tid, self.abi, procfs.maps(self.tid)) or 0
+            self._instruction = self._near if seen else self._search()
             if not self._instruction:
                 raise KernelError(
                     errno.ENOEXEC, f"thread {self.tid} has no instruction mapped that makes a system call"
                 )
         return self._instruction
+
+    def _search(self) -> int:
+        executable = [region for region in procfs.maps(self.tid) if region.rights[2] == "x" and region.rights[0] == "r"]
+        for region in sorted(executable, key=lambda region: region.name != b"[vdso]"):
+            if region.name == b"[vsyscall]":
+                continue
+            found = self.read(region.low, min(region.high - region.low, _SEARCHED)).find(self.abi.instruction)
+            if found >= 0:
+                return region.low + found
+        return 0
 
     def _ask_filters(self, name: str, nr: int, args: Sequence[int]) -> None:
         ip = (self._instruction or self.saved[ptrace.RIP] - 2) + 2
@@ -276,32 +261,6 @@ class Held:
             signal = 0 if ptrace.event(status) else os.WSTOPSIG(status)
 
 
-# Calls that end with EINTR when their thread is stopped for a tracer, though no signal comes: signal(7), "Interruption
-# of system calls and library functions by stop signals". Number → which argument is the time they wait at most, and
-# the value that says without end; such a call can be made anew and nobody is the wiser. One with an end would wait
-# longer than it should, so it keeps the EINTR that SIGSTOP and SIGCONT give it too.
-_WITHOUT_END: Mapping[str, Mapping[int, tuple[int, int]]] = {
-    # epoll_wait, epoll_pwait, epoll_pwait2, semtimedop, rt_sigtimedwait
-    "x86_64": {232: (3, 0xFFFF_FFFF), 281: (3, 0xFFFF_FFFF), 441: (3, 0), 220: (3, 0), 128: (2, 0)},
-    "i386": {256: (3, 0xFFFF_FFFF), 319: (3, 0xFFFF_FFFF), 441: (3, 0), 177: (2, 0)},
-}
-_EINTR, _ERESTARTNOHAND = -4 & 0xFFFF_FFFF, -514 & WORD
-
-
-def undisturbed(tid: int) -> list[int]:
-    """The registers of a thread at an EVENT_STOP, with which the stop leaves no trace in a call that it interrupted."""
-    registers = ptrace.registers(tid)
-    if registers[ptrace.RAX] & 0xFFFF_FFFF != _EINTR or registers[ptrace.ORIG_RAX] >> 63:
-        return registers
-    abi = abi_of(registers)
-    known = _WITHOUT_END[abi.name].get(registers[ptrace.ORIG_RAX])
-    if known is not None and registers[abi.words[known[0]]] & 0xFFFF_FFFF == known[1]:
-        # The kernel makes it anew, unless a handler is to run first: then the EINTR was due.
-        registers[ptrace.RAX] = _ERESTARTNOHAND
-        ptrace.set_registers(tid, registers)
-    return registers
-
-
 def to_event_stop(tid: int, signal: int = 0) -> None:
     """Let an interrupted thread run to its EVENT_STOP, with a signal if not 0; those that come before are delivered.
 
@@ -315,30 +274,6 @@ def to_event_stop(tid: int, signal: int = 0) -> None:
         if ptrace.event(status) == ptrace.EVENT_STOP:
             return
         signal = 0 if ptrace.event(status) or os.WSTOPSIG(status) == ptrace.SYSCALL_STOP else os.WSTOPSIG(status)
-
-
-def instruction(tid: int, abi: Abi, regions: Sequence[Region]) -> int | None:
-    """The address of an instruction that makes a system call, in the vdso if there is one there; None without."""
-    executable = [region for region in regions if region.rights[2] == "x" and region.rights[0] == "r"]
-    for region in sorted(executable, key=lambda region: region.name != b"[vdso]"):
-        if region.name == b"[vsyscall]":
-            continue
-        found = read_memory(tid, region.low, min(region.high - region.low, _SEARCHED)).find(abi.instruction)
-        if found >= 0:
-            return region.low + found
-    return None
-
-
-def read_memory(tid: int, address: int, size: int) -> bytes:
-    """Bytes of a thread's memory; b"" where it cannot be read."""
-    try:
-        file = os.open(f"/proc/{tid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.pread(file, size, address)
-        finally:
-            os.close(file)
-    except (OSError, OverflowError):
-        return b""
 
 
 def _ordinal(number: int) -> str:

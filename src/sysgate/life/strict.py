@@ -17,7 +17,7 @@ from sysgate.kernel import procfs, ptrace, syscall_stop
 from sysgate.launch import search
 from sysgate.launch.foreground import NOT_EXECUTABLE, NOT_FOUND, NoProgramError
 from sysgate.launch.job import Job
-from sysgate.life.remote import abi_of
+from sysgate.life.abi import abi_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sysgate.kernel import procfs
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sysgate.call import Call
@@ -32,5 +30,7 @@ def in_startup(call: Call, pid: int, tid: int, *, first: bool) -> bool:
         return False
     if first and name in _ONCE:
         return True
-    region = procfs.mapping_of(pid, call.ip)
+    from sysgate.kernel import procmap
+
+    region = procmap.mapping_of(pid, call.ip)
     return region is not None and region.name.rpartition(b"/")[2].startswith(_LOADERS)
