@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def record(name: str, command: str) -> tuple[Counter[str], dict[tuple[str, int],
 
 
 def main(folder: str) -> None:
-    """Record all programs and write the three modules."""
+    """Record all programs and write the two modules."""
     recordings = {name: record(name, command) for name, command in PROGRAMS.items()}
     origin = [
         f"# strace 6.1 on Linux 6.18, x86_64, Debian 12, each with its helpers: {', '.join(list(PROGRAMS)[:10])},"
@@ -109,29 +110,17 @@ def main(folder: str) -> None:
     lines += [")", '"""Calls by name, a recording each."""', ""]
     Path(folder, "prior.py").write_text("\n".join(lines))
     lines = [
-        '"""How often ordinary programs make each call, on the mean. Written by `python -m bench.record`."""',
+        '"""Means of the recordings, and values of arguments: quick to load. Written by `python -m bench.record`."""',
         *head,
     ]
-    means = ", ".join(f'"{call}": {share}' for call, share in _means(recordings).items())
-    lines += [
-        "MEANS = {",
-        *_wrapped(means),
-        "}",
-        '"""Call → how many of a million calls; each recording weighs the same."""',
-        "",
-    ]
-    Path(folder, "prior_means.py").write_text("\n".join(lines))
-    lines = ['"""With what arguments ordinary programs make calls. Written by `python -m bench.record`."""', *head]
-    lines.append("VALUES: dict[tuple[str, int], tuple[tuple[int, int], ...]] = {")
-    for key, shares in sorted(_values(recordings).items()):
-        pairs = ", ".join(f"({value:#x}, {share})" for value, share in shares)
-        lines.append(f'    ("{key[0]}", {key[1]}): ({pairs}{"," if len(shares) == 1 else ""}),')
-    lines += [
-        "}",
-        '"""(call, argument) → (value, per mille of the calls that have it), each recording weighing the same."""',
-        "",
-    ]
-    Path(folder, "prior_values.py").write_text("\n".join(lines))
+    means = [f"{call} {share}" for call, share in _means(recordings).items()]
+    lines += ['MEANS = """', *textwrap.wrap(" ".join(means), 119), '"""']
+    lines += ['"""Call, and how many of a million calls; each recording weighs the same."""', "", "VALUES = {"]
+    for (call, argument), shares in sorted(_values(recordings).items()):
+        pairs = " ".join(f"{value:x}:{share}" for value, share in shares)
+        lines.append(f'    "{call} {argument}": "{pairs}",')
+    lines += ["}", '"""Call and argument → value (hexadecimal) and per mille of the calls that have it."""', ""]
+    Path(folder, "prior_brief.py").write_text("\n".join(lines))
 
 
 def _means(recordings: dict[str, tuple[Counter[str], dict[tuple[str, int], Counter[int]]]]) -> dict[str, int]:

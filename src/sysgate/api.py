@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self
 
+    from sysgate.compiler.counts import Counted
     from sysgate.decision import Origin
     from sysgate.launch.process import Completed
     from sysgate.life.status import ProcessState
@@ -68,13 +69,14 @@ class Policy(ast.Policy):
         return self._of(both(self, other))
 
     def compile(
-        self, arch: Arch = None, *, profile: Mapping[str, int] | None = None, optimize: str = "full"
+        self, arch: Arch = None, *, profile: Mapping[str, Counted] | None = None, optimize: str = "full"
     ) -> Program:
         """The program of this policy, proved equal to it.
 
         arch: one name, a list of names of one byte order, or None for the native set: this machine's architecture and
-        those of its other ABIs that a section names. profile: call name → how often it is made. optimize: "full" (the
-        smallest and cheapest found within a second) or "fast" (milliseconds).
+        those of its other ABIs that a section names. profile: call name → how often it is made, or where known
+        {"count": n, "values": {argument: {value: n}}}. optimize: "full" (the smallest and cheapest found within a
+        second) or "fast" (milliseconds).
         Raises PolicyError, CompileError, and ProofError should the compiler be wrong.
         """
         from sysgate.compiler import compile
@@ -341,9 +343,9 @@ def _call(call: str | int, args: Sequence[int], arch: str | int, ip: int) -> Cal
     return Call(arch, nr, tuple(words), ip & WORD)  # type: ignore[arg-type]
 
 
-def _weights(profile: Mapping[str, int] | None, arches: tuple[str, ...]) -> Any:
+def _weights(profile: Mapping[str, Counted] | None, arches: tuple[str, ...]) -> Any:
     if profile is None:
         return None
-    from sysgate.compiler import profile as weighing
+    from sysgate.compiler.counts import of_counts
 
-    return weighing.of_counts(profile, arches)
+    return of_counts(profile, arches)

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from sysgate.api import Program
+    from sysgate.compiler.counts import Counted
 
 EXAMPLE = """
 sysgate compile app.policy -o app.bpf
 sysgate compile app.policy --format listing --arch x86_64 --arch i386
 """
 
+PROFILE = """how often each call is made: lines `call: count`, or JSON, {"call": count}, in which a call may also say
+how often the values of its arguments come: {"ioctl": {"count": 120, "values": {"cmd": {"TCGETS": 80}}}}"""
 FORMATS = ("raw", "c", "json", "listing")
 
 
@@ -24,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="where to write (default: standard output)")
     parser.add_argument("--format", choices=FORMATS, default="raw", help="raw: struct sock_filter[] and nothing else")
     parser.add_argument("--arch", action="append", help="for this architecture, several in one program")
-    parser.add_argument("--profile", metavar="FILE", help="lines `call: count` or JSON: how often each call is made")
+    parser.add_argument("--profile", metavar="FILE", help=PROFILE)
     parser.add_argument("--optimize", choices=("full", "fast"), default="full", help="a second, or milliseconds")
 
 
@@ -90,7 +93,7 @@ def _c(program: Program, source: str) -> str:
     )
 
 
-def _profile(name: str) -> dict[str, int]:
+def _profile(name: str) -> dict[str, Counted]:
     """Counts by call: a JSON object, or lines `call: count` (minijail's frequency files; # begins a comment)."""
     from sysgate.errors import PolicyError
 
@@ -101,7 +104,7 @@ def _profile(name: str) -> dict[str, int]:
         raise PolicyError(f"the profile cannot be read: {error}", file=name) from None
     if text.lstrip().startswith("{"):
         return _json_profile(name, text)
-    counts: dict[str, int] = {}
+    summed: dict[str, int] = {}
     for at, line in enumerate(text.splitlines(), 1):
         said = line.partition("#")[0].strip()
         if not said:
@@ -110,11 +113,11 @@ def _profile(name: str) -> dict[str, int]:
         if not colon or not count.strip().isdecimal():
             hint = "a line is `call: count`"
             raise PolicyError("no count", file=name, line=at, column=1, source=line, width=len(line), hint=hint)
-        counts[call.strip()] = counts.get(call.strip(), 0) + int(count)
-    return counts
+        summed[call.strip()] = summed.get(call.strip(), 0) + int(count)
+    return dict(summed)
 
 
-def _json_profile(name: str, text: str) -> dict[str, int]:
+def _json_profile(name: str, text: str) -> dict[str, Counted]:
     import json
 
     from sysgate.errors import PolicyError
@@ -123,7 +126,7 @@ def _json_profile(name: str, text: str) -> dict[str, int]:
         counts = json.loads(text)
     except ValueError as error:
         raise PolicyError(f"the profile is no JSON: {error}", file=name) from None
-    if not all(isinstance(count, int) for count in counts.values()):
+    if not all(isinstance(count, (int, dict)) for count in counts.values()):
         raise PolicyError("a profile is an object of calls and counts", file=name)
     return dict(counts)
 

@@ -32,18 +32,17 @@ def compile(
     """
     from sysgate.compiler import profile
     from sysgate.compiler.assemble import Assembly
+    from sysgate.compiler.fast import Fast
     from sysgate.compiler.meanings import same
 
     if optimize == "fast":
-        from sysgate.compiler import fast
-
         known = profile.in_short() if weights is None else weights
-        setting = fast.setting(known.price)
+        setting = Fast(known.price)
     else:
-        from sysgate.compiler import full
+        from sysgate.compiler.full import Full
 
         known = profile.built_in() if weights is None else weights
-        setting = full.setting(known.price, len(gate.entries), known=weights is not None)
+        setting = Full(known.price, len(gate.entries), known=weights is not None)
     try:
         insns = Assembly(gate, known, setting, leaf or same, ticket).program()
     except RecursionError:

@@ -8,16 +8,17 @@ is spared that test.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from sysgate.compiler import profile
-from sysgate.compiler.choice import choose
 from sysgate.compiler.code import TICKET, Coder
 from sysgate.compiler.diagram import ARCH, FULL, LEAF, Diagram
 from sysgate.compiler.groups import Group, grouped
 from sysgate.compiler.layout import lay_out
-from sysgate.compiler.limit import MAX_INSTRUCTIONS, too_long
-from sysgate.compiler.meanings import Meanings
+from sysgate.compiler.meanings import MAX_INSTRUCTIONS, Meanings
 from sysgate.compiler.runs import joined
 from sysgate.compiler.steps import LD
+from sysgate.facts import calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from sysgate.action import Action
     from sysgate.bpf.program import Insn
     from sysgate.compiler.choice import Way
-    from sysgate.compiler.profile import Weights
-    from sysgate.compiler.setting import Setting
+    from sysgate.compiler.fast import Fast
+    from sysgate.compiler.profile import Caller, Weights
     from sysgate.policy.ruleset import Gate, Segment
 
     # What a number means to each member of a group.
@@ -47,21 +48,25 @@ class Assembly:
         self,
         gate: Gate,
         weights: Weights,
-        setting: Setting,
+        setting: Fast,
         leaf: Callable[[Action], Action],
         ticket: tuple[int, frozenset[int]] | None,
     ) -> None:
         self.gate, self.weights, self.setting, self.ticket = gate, weights, setting, ticket
         self.diagram = Diagram()
-        self.meanings = Meanings(self.diagram, setting.orders, leaf, thorough=setting.thorough)
-        thorough, big_endian = setting.thorough, gate.big_endian
-        self.coder = Coder(self.diagram, setting.planner, weights.price, thorough=thorough, big_endian=big_endian)
+        self.meanings = Meanings(self.diagram, setting, leaf)
+        self.coder = Coder(self.diagram, weights, setting, big_endian=gate.big_endian)
         self.foreign = self.diagram.leaf(leaf(gate.foreign))
-        self._points: dict[int, list[tuple[int, float]]] = {}  # by architecture, the numbers that are called
+        # By AUDIT_ARCH value: the tables of its ABIs, and the numbers that are called.
+        self._tables: dict[int, tuple[tuple[str, Mapping[str, int]], ...]] = {}
+        self._points: dict[int, list[tuple[int, float]]] = {}
+        self._asked: dict[int, int] = {}  # _foreign_below's
 
     def program(self) -> tuple[Insn, ...]:
         """The instructions. Raises CompileError where they are too many."""
-        groups = grouped([self._single(audit, segments) for audit, segments in self.gate.entries])
+        groups = [self._single(audit, segments) for audit, segments in self.gate.entries]
+        if len(groups) > 1:
+            groups = grouped(groups)
         if len(groups) == 1:
             groups[0].foreign = self._foreign_fits(groups[0])
         targets = self._coded(groups)
@@ -75,6 +80,8 @@ class Assembly:
     def _too_long(self, count: int, targets: Sequence[Mapping[Keys, int]]) -> Exception:
         steps = {key: step for found in targets for keys, step in found.items() for key in keys}
         rules = self.meanings.rules
+        from sysgate.compiler.limit import too_long
+
         return too_long(count, [(len(self.coder.steps.below(steps[key])), rules[key]) for key in steps if key in rules])
 
     # Groups.
@@ -89,16 +96,21 @@ class Assembly:
     def _weighed(self, audit: int, borders: Sequence[tuple[int, int]]) -> list[tuple[int, float]]:
         # The numbers that are called, and how often. Most policies say nothing of single x32 numbers.
         second = any(X32 < low < X32 << 1 for low, _ in borders)
-        tables = profile.known_numbers(audit, second=second)
-        served = set()
-        at = 0
-        for number in sorted(number for table in tables for number in table.values()):
-            while at + 1 < len(borders) and borders[at + 1][0] <= number:
-                at += 1
-            if borders[at][1] == self.meanings.allow:
-                served.add(number)
+        known = self._tables[audit] = profile.known_numbers(audit, second=second)
+        tables = [table for _, table in known]
+        served: set[int] = set()
+        ends = [low for low, _ in borders[1:]]
+        for table in tables:
+            numbers = sorted(table.values())
+            at = 0
+            for (_, meaning), end in zip(borders, [*ends, FULL + 1]):
+                after = bisect_left(numbers, end, at)
+                if meaning == self.meanings.allow:
+                    served.update(numbers[at:after])
+                at = after
         share = self._share(audit)
-        return [(number, weight * share) for number, weight in profile.numbers(self.weights, tables, served)]
+        found = profile.numbers(self.weights, tables, served)
+        return found if share == 1.0 else [(number, weight * share) for number, weight in found]
 
     def _share(self, audit: int) -> float:
         shares = {each: 1.0 if each & WIDE else NARROW_SHARE for each, _ in self.gate.entries}
@@ -118,7 +130,7 @@ class Assembly:
         for place, audit in enumerate(group.audits):
             if not any(keys[place] in refused for _, keys in group.borders):
                 return False
-            spared += sum([weight for number, weight in self._points[audit] if group.at(number)[place] in refused])
+            spared += sum([weight for keys, _, weight in group.over(self._points[audit]) if keys[place] in refused])
         return 2 * spared > self.weights.price * 2 * (len(answers) - 1)
 
     # Steps.
@@ -126,34 +138,47 @@ class Assembly:
     def _coded(self, groups: Sequence[Group]) -> list[dict[Keys, int]]:
         # The first step of everything that numbers mean, by group. What comes most is coded first: where something is
         # shared, the form it has is the one that suits this.
-        wanted: list[tuple[float, int, Keys, str | None]] = []
+        wanted: list[tuple[float, int, Keys, Caller | None]] = []
         for place, group in enumerate(groups):
             totals: dict[Keys, float] = {}
             heaviest: dict[Keys, tuple[float, int, int]] = {}
             for audit in group.audits:
-                for number, weight in self._points[audit]:
-                    keys = group.at(number)
+                for keys, number, weight in group.over(self._points[audit]):
                     totals[keys] = totals.get(keys, 0.0) + weight
                     if keys not in heaviest or weight > heaviest[keys][0]:
                         heaviest[keys] = weight, audit, number
             for keys in dict.fromkeys(keys for _, keys in group.borders):
-                name = _name(*heaviest[keys][1:]) if keys in heaviest else None
-                wanted.append((totals.get(keys, 0.0), place, keys, name))
+                caller = self._caller(*heaviest[keys][1:]) if keys in heaviest else None
+                wanted.append((totals.get(keys, 0.0), place, keys, caller))
         wanted.sort(key=lambda one: -one[0])
-        ways: list[list[Way]] = []
-        for weight, place, keys, name in wanted:
-            made = [self.coder.code(root, weight, name) for root in self._roots(groups[place], keys)]
-            if len(made) == 1:
-                made = [(made[0][0], 0.0)]
-            ways.append([(step, weight * cost, self.coder.steps.below(step)) for step, cost in made])
-        if any(len(options) > 1 for options in ways):
-            chosen = choose(ways, self.weights.price)
-        else:
-            chosen = [options[0][0] for options in ways]
+        made = [
+            [self.coder.code(root, weight, caller) for root in self._roots(groups[place], keys)]
+            for weight, place, keys, caller in wanted
+        ]
         found: list[dict[Keys, int]] = [{} for _ in groups]
-        for (_, place, keys, _), step in zip(wanted, chosen):
+        for (_, place, keys, _), step in zip(wanted, self._chosen(made, [one[0] for one in wanted])):
             found[place][keys] = step
         return found
+
+    def _chosen(self, made: Sequence[Sequence[tuple[int, float]]], weights: Sequence[float]) -> list[int]:
+        # Of the ways to code something the one that fits best beside the others.
+        if all(len(options) == 1 for options in made):
+            return [options[0][0] for options in made]
+        from sysgate.compiler.choice import choose
+
+        below = self.coder.steps.below
+        ways: list[list[Way]] = []
+        for options, weight in zip(made, weights):
+            weight *= len(options) > 1
+            ways.append([(step, weight * cost, below(step)) for step, cost in options])
+        return choose(ways, self.weights.price)
+
+    def _caller(self, audit: int, number: int) -> Caller | None:
+        for arch, _ in self._tables[audit]:
+            name = calls.name(arch, number)
+            if name is not None:
+                return arch, name
+        return None
 
     def _roots(self, group: Group, keys: Keys) -> list[int]:
         roots = self.meanings.roots
@@ -178,7 +203,7 @@ class Assembly:
                 return None
             return self._told_apart(group, [index] * len(group.audits))
 
-        return self.diagram.replace(root, asked, {})
+        return self.diagram.replace(root, asked, self._asked)
 
     def _told_apart(self, group: Group, roots: Sequence[int]) -> int:
         # The node that goes on by architecture, to one root for each member.
@@ -225,13 +250,3 @@ class Assembly:
 def _edges(values: Mapping[int, object]) -> list[int]:
     # Where the runs of single values begin and end, from 0.
     return sorted({edge for value in values for edge in (value, value + 1) if edge <= FULL} | {0})
-
-
-def _name(audit: int, number: int) -> str | None:
-    from sysgate.facts import arches, calls
-
-    for arch in arches.by_audit(audit):
-        name = calls.name(arch.name, number)
-        if name is not None:
-            return name
-    return None

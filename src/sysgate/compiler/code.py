@@ -1,30 +1,27 @@
 """Diagram → steps: which instructions test a node, with what already lies in the accumulator.
 
 Every node has a body, which finds its word in the accumulator, and where somebody comes with anything else there, a
-load in front of that body. How the intervals of a node are told apart is the business of a `Planner`; where a node has
-several forms, the cheapest is taken: steps by the weight that comes there, instructions by their price.
+load in front of that body. How the intervals of a node are told apart is the setting's business (compiler/fast); where
+a node has two forms, the cheaper is taken: steps by the weight that comes there, instructions by their price.
 """
 
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.compiler import plausible
 from sysgate.compiler.diagram import ARCH, FULL, LEAF
-from sysgate.compiler.rare import rare, rare_steps
+from sysgate.compiler.profile import shares as shares_of
 from sysgate.compiler.runs import joined
 from sysgate.compiler.steps import AND, JEQ, JGE, JSET, LD, OR_X, RET, TAX, XOR, Steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Sequence
 
     from sysgate.compiler.diagram import Diagram
+    from sysgate.compiler.fast import Fast
+    from sysgate.compiler.profile import Caller, Values, Weights
     from sysgate.compiler.rare import Rare
     from sysgate.compiler.runs import Run
-    from sysgate.compiler.setting import Planner
-
-    # The first step of a form, and how many steps a call makes from there to its end.
-    Form = Callable[[], tuple[int, float]]
 
 # A node of this word is no test of a word but the launch ticket: kids are (pass, else).
 TICKET = -2
@@ -32,36 +29,38 @@ TICKET = -2
 COVERED = 0.999
 # About what a call that matches none of the rare values pays for their chain, in steps.
 MISSED = 5
+# Cuts from which on a node may have rare values enough for a chain.
+MANY = 8
 
 
 class Coder:
     """Codes the nodes of a diagram.
 
-    price: what an instruction costs, in steps per call. planner: for runs of values of one word. thorough: whether to
-    code every form to see which is the cheapest.
+    weights: how often values come. setting: how hard to try.
     """
 
-    def __init__(self, diagram: Diagram, planner: Planner, price: float, *, thorough: bool, big_endian: bool) -> None:
-        self.diagram, self.planner, self.price, self.thorough = diagram, planner, price, thorough
+    def __init__(self, diagram: Diagram, weights: Weights, setting: Fast, *, big_endian: bool) -> None:
+        self.diagram, self.weights, self.setting, self.price = diagram, weights, setting, weights.price
         self.steps = Steps()
         self._swap = 1 if big_endian else 0
         # By node: its body, and the number of steps from there to the end of a call; the load in front of it.
         self._body: dict[int, tuple[int, float]] = {}
         self._cold: dict[int, int] = {}
+        self._seen: tuple[tuple[Caller | None, int], Values] = (None, -1), ()
         self._rare: dict[int, Rare] = {}  # nodes whose rare values get a chain
 
-    def code(self, root: int, weight: float, name: str | None) -> tuple[int, float]:
+    def code(self, root: int, weight: float, caller: Caller | None) -> tuple[int, float]:
         """The first step of a diagram, and how many a call makes from there.
 
-        weight: how often calls come there. name: of the call that comes most, None where it is not known.
+        weight: how often calls come there. caller: the call that comes most, None where it is not known.
         """
-        reach, shares = self._planned(root, weight, name)
+        reach, shares = self._planned(root, weight, caller)
         for index in reversed(reach):  # kids before their parents
             self._code(index, reach[index], shares[index])
         return self.entry(root)
 
     def _planned(
-        self, root: int, weight: float, name: str | None
+        self, root: int, weight: float, caller: Caller | None
     ) -> tuple[dict[int, float], dict[int, Sequence[float]]]:
         # The nodes to code, parents before their kids: how often calls come there, and which way they go. Where not
         # both forms are tried, a rule of thumb says where rare values get a chain; their nodes are then not needed.
@@ -73,10 +72,10 @@ class Coder:
                 continue
             word, _, _, kids = self.diagram.nodes[index]
             here = needed[index] = reach[index]
-            ways = shares[index] = self._shares(index, name)
+            ways = shares[index] = self._shares(index, caller)
             skipped: Container[int] = ()
-            if word >= 0 and not self.thorough:
-                found = rare(self.diagram, index)
+            if word >= 0 and not self.setting.thorough:
+                found = self._rare_values(index, ways)
                 if found is not None and here * MISSED < self.price * (len(found[0]) - 3):
                     self._rare[index] = found
                     skipped = set(found[0])
@@ -93,7 +92,7 @@ class Coder:
         cold = self._cold[index]
         return cold, cost if cold == step else cost + 1
 
-    def _shares(self, index: int, name: str | None) -> Sequence[float]:
+    def _shares(self, index: int, caller: Caller | None) -> Sequence[float]:
         word, mask, cuts, _kids = self.diagram.nodes[index]
         if word == LEAF:
             return ()
@@ -101,7 +100,10 @@ class Coder:
             return (0.0, 1.0)
         if word == ARCH:
             return [COVERED if start in cuts and start + 1 in cuts else 1 - COVERED for start in (0, *cuts)]
-        return plausible.shares(word, mask, cuts, name)
+        key = caller, (word - 4) // 2  # both halves of a register are asked for in turn
+        if self._seen[0] != key:
+            self._seen = key, self.weights.seen(*key)
+        return shares_of(self._seen[1], word, mask, cuts)
 
     def _code(self, index: int, weight: float, shares: Sequence[float]) -> None:
         word, _mask, _cuts, kids = self.diagram.nodes[index]
@@ -117,39 +119,27 @@ class Coder:
             self._body[index] = step, 23 + otherwise[1]
             self._cold[index] = step
         else:
-            step, cost = self._cheapest(self._forms(index, shares, weight), weight)
+            step, cost = self._tested(index, shares, weight)
             self._body[index] = step, cost
             self._cold[index] = self.steps.add(LD, self.offset(word), step)
 
-    def _cheapest(self, forms: Sequence[tuple[int, Form]], weight: float) -> tuple[int, float]:
-        if len(forms) == 1:
-            return forms[0][1]()
-        costs = []
-        before = len(self.steps.all)
-        for more, form in forms:
-            made = form()
-            costs.append(weight * made[1] + self.price * (len(self.steps.all) - before + more))
-            self.steps.back_to(before)
-        return forms[costs.index(min(costs))][1]()
-
-    def _forms(self, index: int, shares: Sequence[float], weight: float) -> list[tuple[int, Form]]:
-        # The ways to code a node, each with how many steps it needs that were made before.
+    def _tested(self, index: int, shares: Sequence[float], weight: float) -> tuple[int, float]:
+        # The first step of a node whose word is in the accumulator, and how many a call makes from there.
         word, mask, cuts, kids = self.diagram.nodes[index]
         nodes = self.diagram.nodes
         chosen = self._rare.get(index)
         if chosen is not None:
+            from sysgate.compiler.rare import rare_steps
+
             places = set(chosen[0])
             coded = [self.entry(kid) if place not in places else (0, 0.0) for place, kid in enumerate(kids)]
-            return [(0, lambda: rare_steps(self, index, chosen, coded, shares, weight))]
+            return rare_steps(self, index, chosen, coded, shares, weight)
         warm = [self._body[kid] if nodes[kid][0] == word else self.entry(kid) for kid in kids]
         if mask == FULL:
-            plain: Form = lambda: self.tree((0, *cuts), warm, shares, weight)  # noqa: E731
-            found = rare(self.diagram, index) if self.thorough else None
-            if found is None:
-                return [(0, plain)]
-            chained: Form = lambda: rare_steps(self, index, found, warm, shares, weight)  # noqa: E731
-            # Without the chain each rare value has a load and a jump of its own.
-            return [(2 * len(found[0]), plain), (0, chained)]
+            found = self._rare_values(index, shares) if self.setting.thorough else None
+            if found is not None:
+                return self._either(index, found, warm, shares, weight)
+            return self.tree((0, *cuts), warm, shares, weight)
         if len(cuts) == 1:
             bits = 0
             if cuts[0] == mask & -mask:  # nothing of the mask is set, or something
@@ -158,26 +148,46 @@ class Coder:
                 bits = cuts[0]
             if bits:
                 cost = 1 + shares[0] * warm[0][1] + shares[1] * warm[1][1]
-                return [(0, lambda: (self._bits(bits, warm[1][0], warm[0][0], shares), cost))]
-        cold = [self.entry(kid) for kid in kids]
-        return [(0, lambda: self._masked(mask, (0, *cuts), cold, shares, weight))]
+                return self._bits(bits, warm[1][0], warm[0][0], shares), cost
+        step, cost = self.tree((0, *cuts), [self.entry(kid) for kid in kids], shares, weight)
+        return self.steps.add(AND, mask, step), cost + 1
+
+    def _rare_values(self, index: int, shares: Sequence[float]) -> Rare | None:
+        _, mask, cuts, _ = self.diagram.nodes[index]
+        if mask != FULL or len(cuts) < MANY:
+            return None
+        from sysgate.compiler.rare import rare
+
+        return rare(self.diagram, index, shares)
+
+    def _either(
+        self,
+        index: int,
+        found: Rare,
+        targets: Sequence[tuple[int, float]],
+        shares: Sequence[float],
+        weight: float,
+    ) -> tuple[int, float]:
+        # With a chain for the rare values or without: both are coded, to see which is cheaper.
+        from sysgate.compiler.rare import rare_steps
+
+        starts = (0, *self.diagram.nodes[index][2])
+        before = len(self.steps.all)
+        _, cost = self.tree(starts, targets, shares, weight)
+        # Without the chain each rare value has a load and a jump of its own, which were made before.
+        plain = weight * cost + self.price * (len(self.steps.all) - before + 2 * len(found[0]))
+        self.steps.back_to(before)
+        chained = rare_steps(self, index, found, targets, shares, weight)
+        if weight * chained[1] + self.price * (len(self.steps.all) - before) < plain:
+            return chained
+        self.steps.back_to(before)
+        return self.tree(starts, targets, shares, weight)
 
     def _bits(self, bits: int, hit: int, missed: int, shares: Sequence[float]) -> int:
         step = self.steps.add(JSET, bits, hit, missed)
         if hit != missed:
             self.steps.weigh(step, shares[1], shares[0])
         return step
-
-    def _masked(
-        self,
-        mask: int,
-        starts: Sequence[int],
-        targets: Sequence[tuple[int, float]],
-        shares: Sequence[float],
-        weight: float,
-    ) -> tuple[int, float]:
-        step, cost = self.tree(starts, targets, shares, weight)
-        return self.steps.add(AND, mask, step), cost + 1
 
     def tree(
         self, starts: Sequence[int], targets: Sequence[tuple[int, float]], shares: Sequence[float], weight: float
@@ -197,7 +207,9 @@ class Coder:
             return self._jump(JGE, runs[1][0], runs[1], low), after + 1
         if len(runs) == 3 and runs[2][2] == low[2] and runs[1][0] == runs[1][1]:
             return self._jump(JEQ, runs[1][0], runs[1], (0, 0, low[2], low[3] + runs[2][3])), after + 1
-        tree = self.planner(tuple([(first, last, target, share * weight) for first, last, target, share in runs]))
+        tree = self.setting.planner(
+            tuple([(first, last, target, share * weight) for first, last, target, share in runs])
+        )
         step, cost = self.steps.tree(tree, [(run[0], run[3]) for run in runs])
         return step, cost + after
 

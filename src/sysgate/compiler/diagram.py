@@ -61,6 +61,7 @@ class Diagram:
         self._index: dict[tuple[object, ...], int] = {}
         self._values: list[object] = []
         self.budget = 1 << 60
+        self.tests = 0  # that all nodes together take at least, as `least` counts them
 
     def leaf(self, value: Hashable) -> int:
         """The leaf that answers value."""
@@ -108,7 +109,13 @@ class Diagram:
                 raise Overflow
             found = self._index[key] = len(self.nodes)
             self.nodes.append(key)
+            self.tests += 1 + len(cut_list) // 2
         return found
+
+    def least(self, root: int) -> int:
+        """Instructions that a diagram takes if every one of its tests tells one value apart, as a `jeq` does."""
+        nodes = self.nodes
+        return sum([1 + len(nodes[index][2]) // 2 for index in self.below(root) if nodes[index][0] != LEAF])
 
     def apply(
         self,

@@ -1,80 +1,102 @@
-"""Trees for `optimize="fast"`: one pass, no search."""
+"""How hard to try for `optimize="fast"`: trees in one pass, without search."""
 
 from __future__ import annotations
 
-from sysgate.compiler.cubes import cubes
-from sysgate.compiler.diagram import Order
 from sysgate.compiler.intervals import Intervals, middle
-from sysgate.compiler.runs import FULL, touching
-from sysgate.compiler.setting import Setting
+from sysgate.compiler.runs import FULL, cubes, touching
 from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sysgate.compiler.diagram import Order
     from sysgate.compiler.runs import Points, Runs, Tree
+    from sysgate.policy.ruleset import Bound
 
 # Up to here the best tree by dynamic programming is a matter of a millisecond.
 FEW = 12
-PLAIN_PRICE = 0.08
 BLOCK = 40  # the same for numbers
+MOST = 60  # ... where they are cut in two, for the larger part
+NEAR = 4  # cuts tried on either side of the middle
+SHARE = 0.05  # of an instruction's price that a run counts for when the middle is sought
+PLAIN_PRICE = 0.1  # of an instruction, where no arguments are tested
 MUCH = 0.25  # of all calls: what a cube at the root must decide
-SELDOM = (0.01,)
 # Single values in a chain of jeq, at the end of a tree that is halved.
 CHAIN = 3
 LONGEST = 8  # ... where the values are many and seldom come
 # However rare a value, it counts as much as so many of its fellows do on average: the tree stays shallow.
-FLOOR = 3
+FLOOR = 2
 
 
-def setting(price: float) -> Setting:
-    """Trees halved by weight, one order of words."""
+class Fast:
+    """What `optimize` decides; compiler/full is the other way.
 
-    def planner(runs: Runs) -> Tree:
-        return tree(runs, price, {})
+    price: of an instruction, in steps per call. thorough: code every form of a test to see which is the cheapest.
+    seldom: the layouts to try (layout.lay_out).
+    """
 
-    def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
+    thorough = False
+    seldom: tuple[float, ...] = (0.01,)
+
+    def __init__(self, price: float) -> None:
+        self.price = price
+
+    def orders(self, rules: Sequence[Bound], plain: Order) -> Iterable[Order]:
+        """The orders of words to try for the rules of a call, the plain one first."""
+        return (plain,)
+
+    def planner(self, runs: Runs) -> Tree:
+        """The tree that tells runs of a word of an argument apart; its targets are those of the runs."""
+        return tree(runs, self.price)
+
+    def numbers(self, runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
+        """The same for call numbers. points: those that have a weight. heights: instructions below each target."""
         # Where no arguments are tested the bitmap serves all that is allowed: steps matter less, and size more.
         level = len(set(heights.values())) == 1
-        return by_number(runs, points, PLAIN_PRICE if level else price, heights)
-
-    return Setting(planner, numbers, lambda rules: (Order(),), SELDOM, thorough=False)
+        return by_number(runs, points, PLAIN_PRICE if level else self.price)
 
 
-def by_number(runs: Runs, points: Points, price: float, heights: Mapping[int, int]) -> Tree:
+def by_number(runs: Runs, points: Points, price: float) -> Tree:
     """A good tree for runs of call numbers: a cube first where that decides much, then halves."""
     found = cubes(runs, points)
     if found and len(runs) > 2:
         mask, target = ~found[0][0] & FULL, found[0][1]
         rest = tuple([point for point in points if point[0] & mask])
         if sum([w for _, w in rest]) < (1 - MUCH) * sum([w for _, w in points]):
-            return JSET, mask, _blocks(touching(runs, mask, rest), price, heights), target
-    return _blocks(runs, price, heights)
+            return JSET, mask, _blocks(touching(runs, mask, rest), price), target
+    return _blocks(runs, price)
 
 
-def _blocks(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
+def _blocks(runs: Runs, price: float) -> Tree:
     if len(runs) == 1:
         return runs[0][2]
     total = [0.0]
     for run in runs:
-        total.append(total[-1] + run[3] + price / 4)
+        total.append(total[-1] + run[3] + price * SHARE)
 
     def halved(i: int, j: int) -> Tree:
         if j - i < BLOCK:
-            return Intervals(runs[i : j + 1], price, heights).tree(0, j - i, 1 << 30)
+            return Intervals(runs[i : j + 1], price).tree(0, j - i)
         cut = middle(total, i, j)
-        return JGE, runs[cut][0], halved(cut, j), halved(i, cut - 1)
+        first, last = max(cut - NEAR, i + 1), min(cut + NEAR, j)
+        if max(last - i, j - first + 1) > MOST:
+            return JGE, runs[cut][0], halved(cut, j), halved(i, cut - 1)
+        # Two tables that overlap: so the best of some cuts around the middle is known.
+        below, above = Intervals(runs[i:last], price), Intervals(runs[first : j + 1], price)
+        costs = [below.cost[0][at - 1 - i] + above.cost[at - first][-1] for at in range(first, last + 1)]
+        cut = first + costs.index(min(costs))
+        return JGE, runs[cut][0], above.tree(cut - first, j - first), below.tree(0, cut - 1 - i)
 
     return halved(0, len(runs) - 1)
 
 
-def tree(runs: Runs, price: float, heights: Mapping[int, int]) -> Tree:
+def tree(runs: Runs, price: float) -> Tree:
     """A good tree for runs of values: the best one for a few, otherwise halved by weight."""
     if len(runs) == 1:
         return runs[0][2]
     if len(runs) <= FEW:
-        return Intervals(runs, price, heights).tree(0, len(runs) - 1, 1 << 30)
+        return Intervals(runs, price).tree(0, len(runs) - 1)
     whole = sum([run[3] for run in runs])
     floor = FLOOR * whole / len(runs)
     total = [0.0]

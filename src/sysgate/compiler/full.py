@@ -1,17 +1,18 @@
-"""The setting for `optimize="full"`: everything that pays within a second."""
+"""How hard to try for `optimize="full"`: everything that pays within a second."""
 
 from __future__ import annotations
 
 from sysgate.compiler import fast, order
 from sysgate.compiler.intervals import INFINITE, Intervals
 from sysgate.compiler.search import Search
-from sysgate.compiler.setting import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sysgate.compiler.diagram import Order
     from sysgate.compiler.runs import Points, Runs, Tree
+    from sysgate.policy.ruleset import Bound
 
 EFFORT = 1_000_000  # for the numbers, shared by all trees (search.work)
 MOST = 64  # runs of an argument's word that get an interval table
@@ -20,35 +21,44 @@ MOST = 64  # runs of an argument's word that get an interval table
 KNOWN = 2
 WORTH = 0.5
 LIKELY = 0.8  # the search is tried for as much of that as the intervals alone promise
-SELDOM = (0.0, 0.003, 0.01, 0.03)  # layouts tried
 
 
-def setting(price: float, trees: int, *, known: bool) -> Setting:
-    """Search as far as a second goes. known: the weights are those of a profile, and the longest path matters less.
+class Full(fast.Fast):
+    """Search as far as a second goes.
 
-    trees: how many there will be over numbers, at most.
+    trees: how many there will be over numbers, at most. known: the weights are those of a profile, and the longest
+    path matters less.
     """
 
-    more = KNOWN if known else 0
-    planned: dict[Runs, Tree] = {}  # what was tried is asked for once more when it is taken
+    thorough = True
+    seldom = (0.0, 0.003, 0.01, 0.03)
 
-    def planner(runs: Runs) -> Tree:
+    def __init__(self, price: float, trees: int, *, known: bool) -> None:
+        super().__init__(price)
+        self._effort = EFFORT // trees
+        self._more = KNOWN if known else 0
+        self._planned: dict[Runs, Tree] = {}  # what was tried is asked for once more when it is taken
+
+    def orders(self, rules: Sequence[Bound], plain: Order) -> Iterable[Order]:
+        return order.orders(rules, plain)
+
+    def planner(self, runs: Runs) -> Tree:
         if len(runs) > MOST:
-            return fast.tree(runs, price, {})
-        found = planned.get(runs)
+            return fast.tree(runs, self.price)
+        found = self._planned.get(runs)
         if found is None:
-            table = Intervals(runs, price, {})
-            limit = (len(runs) - 1).bit_length() + more
+            table = Intervals(runs, self.price, {})
+            limit = (len(runs) - 1).bit_length() + self._more
             while table.limited(0, len(runs) - 1, limit) == INFINITE:
                 limit += 1
-            found = planned[runs] = table.tree(0, len(runs) - 1, limit)
+            found = self._planned[runs] = table.tree(0, len(runs) - 1, limit)
         return found
 
-    def numbers(runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
+    def numbers(self, runs: Runs, points: Points, heights: Mapping[int, int]) -> Tree:
         if len(runs) == 1:
             return runs[0][2]
-        limit = (len(runs) - 1).bit_length() + max(heights.values()) + more
-        search = Search(price, heights, EFFORT // trees)
+        limit = (len(runs) - 1).bit_length() + max(heights.values()) + self._more
+        search = Search(self.price, heights, self._effort)
         best = None
         while best is None:
             best = search.tree(runs, points, limit)
@@ -60,5 +70,3 @@ def setting(price: float, trees: int, *, known: bool) -> Setting:
             best = found
             limit += 1
         return best[1]
-
-    return Setting(planner, numbers, order.orders, SELDOM, thorough=True)

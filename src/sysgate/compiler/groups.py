@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from sysgate.compiler.runs import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,18 @@ class Group:
 
     def __init__(self, audits: tuple[int, ...], borders: Borders) -> None:
         self.audits, self.borders, self.foreign = audits, borders, False
-        self._lows = [low for low, _ in borders]
 
-    def at(self, number: int) -> tuple[int, ...]:
-        """What a number means for each member."""
-        return self.borders[bisect_right(self._lows, number) - 1][1]
+    def over(self, points: Sequence[tuple[int, float]]) -> list[tuple[tuple[int, ...], int, float]]:
+        """Points (number, weight; ascending), each after what it means for each member."""
+        found = []
+        at = 0
+        borders = self.borders
+        ends = [*(low for low, _ in borders[1:]), FULL + 1]
+        for number, weight in points:
+            while ends[at] <= number:
+                at += 1
+            found.append((borders[at][1], number, weight))
+        return found
 
     def cost(self) -> int:
         """About how many instructions telling the numbers apart takes."""

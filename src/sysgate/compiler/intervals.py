@@ -18,33 +18,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sysgate.compiler.runs import Run, Runs, Tree
+    from sysgate.compiler.runs import Runs, Tree
 
-    # A leaf: cost, the runs that a jeq picks out (counted from the interval's first, heaviest first), the mask of the
-    # jset or 0, its targets (hit, missed); without jset both are the chain's last target. Last, its height.
-    Leaf = tuple[float, tuple[int, ...], int, int, int, int]
+    # The runs that a jeq picks out, heaviest first: weight (negative), and place counted from the interval's first.
+    Picks = Sequence[tuple[float, int]]
+    # A leaf: cost, what is picked, the mask of the jset or 0, its targets (hit, missed); without jset both are the
+    # chain's last target. Last, its height.
+    Leaf = tuple[float, Picks, int, int, int, int]
 
 CHAIN = 10  # singles in a chain of jeq
 EXCEPTIONS = 2  # singles before a jset
 SPAN = 24  # runs under one leaf
 INFINITE = float("inf")
+NO_TARGET = -1
 TIE = 1e-9  # a leaf of the same cost is taken
 
 
 class Intervals:
     """All intervals of some runs, each with its best tree.
 
-    price: what a test costs beside its weight. heights: how many instructions follow below a target at most.
-    like: a table with the same price and heights; what the two have in common at either end is taken over.
+    price: what a test costs beside its weight. heights: how many instructions follow below a target at most; None where
+    nobody asks how high a tree is. like: a table with the same price and heights; what the two have in common at either
+    end is taken over.
     """
 
-    def __init__(self, runs: Runs, price: float, heights: Mapping[int, int], like: Intervals | None = None) -> None:
+    def __init__(
+        self, runs: Runs, price: float, heights: Mapping[int, int] | None = None, like: Intervals | None = None
+    ) -> None:
         self.runs, self.price = runs, price
         n = len(runs)
         self.total = [0.0]
         for run in runs:
             self.total.append(self.total[-1] + run[3])
-        self._below = [heights.get(run[2], 0) for run in runs]
+        self._below = [] if heights is None else [heights.get(run[2], 0) for run in runs]
         self._level = len(set(self._below)) == 1
         # Of the interval i … j, both in, at [i][j - i]: the cost and the best leaf.
         self.cost: list[list[float]] = [[0.0] for _ in range(n)]
@@ -56,7 +62,7 @@ class Intervals:
             head, tail = _common(runs, like.runs)
             self._take_over(like, head, tail)
         for i in range(n - tail):
-            self._leaves(i, head if i < head else i)
+            self._leaves(i)
         self._fill(head, n - tail)
         self._heights: dict[tuple[int, int], int] = {}
         self._limited: dict[tuple[int, int, int], tuple[float, int]] = {}
@@ -116,61 +122,85 @@ class Intervals:
             self._heights[i, j] = found
         return found
 
-    def _leaf_height(self, i: int, length: int, picked: list[int], tests: int) -> int:
+    def _leaf_height(self, i: int, length: int, picked: Picks, tests: int) -> int:
+        if self._level or not self._below:
+            return tests + self._below[0] if self._below else 0
         below = self._below[i : i + length + 1]
-        if self._level:
-            return tests + below[0]
-        placed = {at: place for place, at in enumerate(picked, 1)}
+        placed = {at: place for place, (_, at) in enumerate(picked, 1)}
         return max([placed.get(at, tests) + under for at, under in enumerate(below)])
 
-    def _leaves(self, i: int, start: int) -> None:
-        # The best leaf of each interval i … j with j >= start.
+    def _leaves(self, i: int) -> None:
+        # The best leaf of each interval i … j that has none yet.
         row = self.leaf[i]
         runs = self.runs[i : i + SPAN]
-        chain = _Chain()
+        total, price = self.total, self.price
+        # A chain picks the single values out of a target that has wide runs; no chain once two targets have, or there
+        # are too many single values.
+        rest = NO_TARGET
+        singles: list[tuple[float, int, int]] = []  # weight (negative), place, target: seen before any wide run
+        picked: list[tuple[float, int]] = []
+        broken = False
         # A jset misses the values whose bits all lie inside some set: for each target the bits of all its values.
         # As an interval grows so do these sets; one that holds a wide run of another target is lost for good.
         inside: dict[int, int] = {}
         lost: set[int] = set()
-        for length, run in enumerate(runs):
-            low, high, target, _ = run
-            chain.take(length, run)
-            inside[target] = inside.get(target, 0) | united(low, high)
+        for length, (low, high, target, weight) in enumerate(runs):
+            if low == high:
+                inside[target] = inside.get(target, 0) | low
+                if rest == NO_TARGET:
+                    singles.append((-weight, length, target))
+                elif target != rest:
+                    insort(picked, (-weight, length))
+            else:
+                inside[target] = inside.get(target, 0) | united(low, high)
+                if rest == NO_TARGET:
+                    rest = target
+                    picked = sorted([(single, place) for single, place, other in singles if other != target])
+                elif target != rest:
+                    broken = True
+            broken = broken or len(picked) > CHAIN
             masked = length >= 3 and len(inside) <= 2 + EXCEPTIONS
             if length < len(row):
                 continue
-            if chain.broken and ((length >= 3 and not masked) or len(lost) == len(inside)):
+            if broken and ((length >= 3 and not masked) or len(lost) == len(inside)):
                 break
             best: Leaf | None = None
-            if length >= 2 and not chain.broken:
-                picked, rest = chain.picked(runs[: length + 1])
-                if len(picked) <= CHAIN:
-                    cost = self._picking(i, length, picked, 0)
-                    best = cost, tuple(picked), 0, rest, rest, self._leaf_height(i, length, picked, len(picked))
-            if masked:
-                for missed, bits in inside.items():
-                    if missed not in lost:
-                        found = _apart(runs[: length + 1], missed, bits)
-                        if found is None:
-                            lost.add(missed)
-                        elif found[0] != -1:
-                            picked = found[1]
-                            if len(picked) > 1:
-                                picked.sort(key=lambda at: -runs[at][3])
-                            cost = self._picking(i, length, picked, 1)
-                            if best is None or cost < best[0]:
-                                tall = self._leaf_height(i, length, picked, len(picked) + 1)
-                                best = cost, tuple(picked), ~bits & FULL, found[0], missed, tall
+            coming = total[i + length + 1] - total[i]
+            if length >= 2 and not broken:
+                last, order = (rest, picked) if rest != NO_TARGET else _singles(runs[: length + 1], singles)
+                if len(order) <= CHAIN:
+                    cost = len(order) * price
+                    left = coming
+                    for less, _ in order:
+                        cost += left
+                        left += less
+                    best = cost, tuple(order), 0, last, last, self._leaf_height(i, length, order, len(order))
+            # A jset needs as many tests as there are targets, but one.
+            if masked and (best is None or len(best[1]) >= len(inside)):
+                best = self._masked(i, length, inside, lost, best)
             row.append(best)
 
-    def _picking(self, i: int, length: int, picked: list[int], more: int) -> float:
-        # What a jeq for each of the picked runs costs, in their order, and so many tests more after them.
-        coming = self.total[i + length + 1] - self.total[i]
-        cost = (len(picked) + more) * self.price
-        for at in picked:
-            cost += coming
-            coming -= self.runs[i + at][3]
-        return cost + more * coming
+    def _masked(self, i: int, length: int, inside: Mapping[int, int], lost: set[int], best: Leaf | None) -> Leaf | None:
+        # The best leaf with a jset, if that is better than the best one so far.
+        runs = self.runs[i : i + length + 1]
+        for missed, bits in inside.items():
+            if missed in lost:
+                continue
+            found = _apart(runs, missed, bits)
+            if found is None:
+                lost.add(missed)
+            elif found[0] != NO_TARGET:
+                picked = sorted(found[1])
+                left = self.total[i + length + 1] - self.total[i]
+                cost = (len(picked) + 1) * self.price
+                for less, _ in picked:
+                    cost += left
+                    left += less
+                cost += left
+                if best is None or cost < best[0]:
+                    tall = self._leaf_height(i, length, picked, len(picked) + 1)
+                    best = cost, tuple(picked), ~bits & FULL, found[0], missed, tall
+        return best
 
     def _reached(self, limit: int) -> list[int]:
         # For each run the furthest one that a tree of this height may go to from there; below the run where none can.
@@ -229,18 +259,19 @@ class Intervals:
         """The best leaf that tells runs i … j apart, if one does."""
         return self.leaf[i][j - i] if j - i < len(self.leaf[i]) else None
 
-    def tree(self, i: int, j: int, limit: int) -> Tree:
+    def tree(self, i: int, j: int, limit: int | None = None) -> Tree:
         """The best tree for runs i … j; of at most `limit` height, where `limited` found one."""
         if i == j:
             return self.runs[i][2]
-        at = self.split(i, j) if self.height(i, j) <= limit else self._limited[i, j, limit][1]
+        at = self.split(i, j) if limit is None or self.height(i, j) <= limit else self._limited[i, j, limit][1]
         if at >= 0:
-            return JGE, self.runs[at + 1][0], self.tree(at + 1, j, limit - 1), self.tree(i, at, limit - 1)
+            below = None if limit is None else limit - 1
+            return JGE, self.runs[at + 1][0], self.tree(at + 1, j, below), self.tree(i, at, below)
         leaf = self.leaf_of(i, j)
         assert leaf is not None
         _, picked, mask, hit, missed, _ = leaf
         tree: Tree = (JSET, mask, hit, missed) if mask else missed
-        for place in reversed(picked):
+        for _, place in reversed(picked):
             tree = JEQ, self.runs[i + place][0], self.runs[i + place][2], tree
         return tree
 
@@ -257,56 +288,30 @@ def _common(one: Runs, two: Runs) -> tuple[int, int]:
     return head, tail
 
 
-def _apart(runs: tuple[Run, ...], missed: int, bits: int) -> tuple[int, list[int]] | None:
+def _apart(runs: Runs, missed: int, bits: int) -> tuple[int, list[tuple[float, int]]] | None:
     # The target of all values with a bit outside `bits`, and the few single values that are not to be told by that;
-    # -1 where there are no others.
-    hit = -1
-    exceptions: list[int] = []
-    for at, (low, high, target, _) in enumerate(runs):
+    # NO_TARGET where there are no others.
+    hit = NO_TARGET
+    exceptions: list[tuple[float, int]] = []
+    for at, (low, high, target, weight) in enumerate(runs):
         if target == missed:
             continue
-        if (hit == -1 or hit == target) and (low & ~bits and least_inside(low, bits) > high):
+        if hit in (NO_TARGET, target) and (low & ~bits and least_inside(low, bits) > high):
             hit = target
         elif low == high and len(exceptions) < EXCEPTIONS:
-            exceptions.append(at)
+            exceptions.append((-weight, at))
         else:
             return None
     return hit, exceptions
 
 
-class _Chain:
-    # The single values that a chain of jeq picks out of a growing interval, heaviest first.
-
-    def __init__(self) -> None:
-        self.broken = False  # two targets have wide runs, or there are too many single values: no chain any more
-        self._rest: int | None = None
-        self._singles: list[tuple[float, int, int]] = []  # of all targets: weight (negative), place, target
-        self._picked: list[tuple[float, int]] = []
-
-    def take(self, at: int, run: Run) -> None:
-        """The interval has one run more."""
-        low, high, target, weight = run
-        if self.broken:
-            return
-        if low == high:
-            if self._rest is None:
-                self._singles.append((-weight, at, target))
-            elif target != self._rest:
-                insort(self._picked, (-weight, at))
-        elif self._rest is None:
-            self._rest = target
-            self._picked = sorted([(single, place) for single, place, other in self._singles if other != target])
-        self.broken = (low != high and target != self._rest) or len(self._picked) > CHAIN
-
-    def picked(self, runs: tuple[Run, ...]) -> tuple[list[int], int]:
-        """Their places, and the target of everything else."""
-        if self._rest is not None:
-            return [at for _, at in self._picked], self._rest
-        counts: dict[int, int] = {}  # single values only: keep the commonest target for last
-        for _, _, target, _ in runs:
-            counts[target] = counts.get(target, 0) + 1
-        rest = max(counts, key=lambda target: (counts[target], -target))
-        return [at for _, at, target in sorted(self._singles) if target != rest], rest
+def _singles(runs: Runs, singles: Sequence[tuple[float, int, int]]) -> tuple[int, list[tuple[float, int]]]:
+    # Single values only: the commonest target stays for last, the others are picked, heaviest first.
+    counts: dict[int, int] = {}
+    for _, _, target, _ in runs:
+        counts[target] = counts.get(target, 0) + 1
+    rest = max(counts, key=lambda target: (counts[target], -target))
+    return rest, [(weight, at) for weight, at, target in sorted(singles) if target != rest]
 
 
 def middle(total: Sequence[float], i: int, j: int) -> int:

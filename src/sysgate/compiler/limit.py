@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sysgate.compiler.diagram import LEAF
+from sysgate.compiler.meanings import MAX_INSTRUCTIONS
 from sysgate.errors import CompileError
 from sysgate.policy.ruleset import All, Among, Any, Not
 
@@ -10,23 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sysgate.compiler.diagram import Diagram
     from sysgate.policy.ruleset import Bound, Expr
 
-MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
-# A diagram whose intervals need so many times more by `jeq` and `jge` is not even tried: no `jset` makes up for that.
-HOPELESS = 3
 NAMED = 3  # rules that a message names
 WIDTH = 60  # characters of a rule's text
-
-
-def least(diagram: Diagram, root: int) -> int:
-    """Instructions that a diagram takes if every one of its tests tells one value apart, as a `jeq` does."""
-    return sum(
-        1 + len(cuts) // 2
-        for word, _, cuts, _ in (diagram.nodes[index] for index in diagram.below(root))
-        if word != LEAF
-    )
 
 
 def too_long(count: int, shares: Sequence[tuple[int, Sequence[Bound]]], *, at_least: bool = False) -> CompileError:

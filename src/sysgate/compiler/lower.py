@@ -136,7 +136,10 @@ class Lowering:
     def condition(self, expr: Expr) -> int:
         """The diagram that is True where the expression holds."""
         if isinstance(expr, Not):
-            return self.diagram.replace(self.condition(expr.inner), self._flipped, self._flip)
+            inner = expr.inner
+            if isinstance(inner, (Compare, Among, Shares)):
+                return self.literal(*read(inner), self.false, self.true)
+            return self.diagram.replace(self.condition(inner), self._flipped, self._flip)
         if isinstance(expr, Constant):
             return self.true if expr.holds else self.false
         if isinstance(expr, (Any, All)):
@@ -259,16 +262,22 @@ class Lowering:
             while at and rule.cases[at - 1][1] == action:
                 at -= 1
             conditions = [expr for expr, _ in rule.cases[at:end]]
+            expr = conditions[0] if len(conditions) == 1 else Any(tuple(conditions))
             no = rest if end == len(rule.cases) else self._nothing
-            parts.append(self._chosen(Any(tuple(conditions)), self.diagram.leaf(action), no))
+            parts.append(self._chosen(expr, self.diagram.leaf(action), no))
             end = at
         parts.reverse()
         return self._balanced(parts or [rest], self._earlier, self._first, self._nothing)
 
-    def _chosen(self, expr: Any, yes: int, no: int) -> int:
-        entries = grouped(expr)
-        if len(entries) == 1 and entries[0][0] is not None:
-            return self.literal(entries[0][0], entries[0][1], yes, no)
+    def _chosen(self, expr: Expr, yes: int, no: int) -> int:
+        while isinstance(expr, Not):
+            expr, yes, no = expr.inner, no, yes
+        if isinstance(expr, (Compare, Among, Shares)):
+            return self.literal(*read(expr), yes, no)
+        if isinstance(expr, (Any, All)):
+            entries = grouped(expr)
+            if len(entries) == 1 and entries[0][0] is not None:
+                return self.literal(entries[0][0], entries[0][1], yes, no)
         leaves = {self.true: yes, self.false: no}
         return self.diagram.replace(self.condition(expr), leaves.get, {})
 

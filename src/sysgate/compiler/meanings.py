@@ -6,12 +6,9 @@ A meaning is known by its index. Numbers whose rules come to the same diagram ha
 from __future__ import annotations
 
 from sysgate.action import ALLOW, strictest
-from sysgate.compiler import lower
-from sysgate.compiler.chain import chain
 from sysgate.compiler.code import TICKET
 from sysgate.compiler.diagram import FULL, LEAF, Order, Overflow
-from sysgate.compiler.knowledge import prune
-from sysgate.compiler.limit import HOPELESS, MAX_INSTRUCTIONS, least, too_long
+from sysgate.compiler.lower import MAX_VARIABLES, Lowering, variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +16,15 @@ if TYPE_CHECKING:
 
     from sysgate.action import Action
     from sysgate.compiler.diagram import Diagram
-    from sysgate.compiler.setting import Orders
+    from sysgate.compiler.fast import Fast
     from sysgate.policy.ruleset import Bound, Segment
 
     # Where numbers begin to mean something else, and what: ascending, the first at 0.
     Borders = list[tuple[int, int]]
 
+MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
+# A diagram whose intervals need so many times more by `jeq` and `jge` is not even tried: no `jset` makes up for that.
+HOPELESS = 3
 # Nodes a diagram may take before the rule chain is taken instead; another order of words may take so many times the
 # nodes of the last, and a few.
 NODES = 20_000
@@ -39,14 +39,16 @@ def same(action: Action) -> Action:
 
 
 class Meanings:
-    """The meanings of one gate. leaf: what is returned for an action; thorough: keep every diagram worth coding."""
+    """The meanings of one gate. setting: how hard to try; leaf: what is returned for an action."""
 
-    def __init__(self, diagram: Diagram, orders: Orders, leaf: Callable[[Action], Action], *, thorough: bool) -> None:
-        self.diagram, self.orders, self.leaf, self.thorough = diagram, orders, leaf, thorough
+    def __init__(self, diagram: Diagram, setting: Fast, leaf: Callable[[Action], Action]) -> None:
+        self.diagram, self.setting, self.leaf = diagram, setting, leaf
         self.roots: list[list[int]] = []  # of each meaning
         self.rules: dict[int, Sequence[Bound]] = {}  # of a meaning that tests something, the first that have it
         self._known: dict[object, int] = {}
         self._leaves: dict[int, int] = {}
+        self._plain = Lowering(diagram, Order())
+        self._small = True  # so far every diagram is, whatever it shares with earlier ones
         self.allow = self.of(diagram.leaf(ALLOW))
 
     def borders(self, segments: Sequence[Segment]) -> Borders:
@@ -90,10 +92,8 @@ class Meanings:
         found = self._known.get(identity)
         if found is None:
             if any(rule.cases for rule in segment.rules):
-                roots = list(dict.fromkeys(self._lowered(segment.rules)))
-                found = self.of(*roots)
+                found = self.of(*dict.fromkeys(self._lowered(segment.rules)))
                 self.rules.setdefault(found, segment.rules)
-                self._check(roots, segment.rules)
             else:
                 found = self._answer(strictest(rule.otherwise for rule in segment.rules))
             self._known[identity] = found
@@ -102,33 +102,48 @@ class Meanings:
     def _answer(self, action: Action) -> int:
         return self.of(self.diagram.leaf(self.leaf(action)))
 
-    def _check(self, roots: Sequence[int], rules: Sequence[Bound]) -> None:
-        # Nothing that is bound to fail keeps anybody waiting.
-        count = min(least(self.diagram, root) for root in roots)
-        if count > HOPELESS * MAX_INSTRUCTIONS:
-            raise too_long(count, [(count, rules)], at_least=True)
-
     def _lowered(self, rules: Sequence[Bound]) -> list[int]:
-        looked = lower.variables(rules)
-        found = []
-        if len(looked) <= lower.MAX_VARIABLES:
-            masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
-            budget = NODES
-            for order in self.orders(rules):
-                self.diagram.budget = budget
-                try:
-                    root = lower.Lowering(self.diagram, order).rules(rules)
-                    found.append(self._mapped(prune(self.diagram, root) if masked else root))
-                except Overflow:
-                    continue
-                budget = min(budget, TROUBLE * (budget - self.diagram.budget) + A_FEW)
-        self.diagram.budget = 1 << 60
-        smallest = min([least(self.diagram, root) for root in found], default=1 << 60)
+        looked = variables(rules)
+        before = self.diagram.tests
+        found = self._diagrams(rules, looked) if len(looked) <= MAX_VARIABLES else []
+        self._small &= self.diagram.tests - before <= SMALL
+        if found and self._small:
+            return found
+        smallest = min([self.diagram.least(root) for root in found], default=1 << 60)
         # On a single argument a diagram is never the larger one.
         if not found or (smallest > SMALL and len({word // 2 for word, _ in looked}) > 1):
-            chained = self._mapped(chain(lower.Lowering(self.diagram, Order()), rules))
-            if least(self.diagram, chained) < smallest:
-                found = [*found, chained] if self.thorough and found else [chained]
+            from sysgate.compiler.chain import chain
+
+            chained = self._mapped(chain(self._plain, rules))
+            size = self.diagram.least(chained)
+            if size < smallest:
+                found = [*found, chained] if self.setting.thorough and found else [chained]
+                smallest = size
+        if smallest > HOPELESS * MAX_INSTRUCTIONS:  # nothing that is bound to fail keeps anybody waiting
+            from sysgate.compiler.limit import too_long
+
+            raise too_long(smallest, [(smallest, rules)], at_least=True)
+        return found
+
+    def _diagrams(self, rules: Sequence[Bound], looked: set[tuple[int, int]]) -> list[int]:
+        # The rules in every order of words that is to be tried, unless the diagram outgrows its budget.
+        masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
+        budget = NODES
+        found = []
+        for order in self.setting.orders(rules, self._plain.order):
+            lowering = self._plain if order is self._plain.order else Lowering(self.diagram, order)
+            self.diagram.budget = budget
+            try:
+                root = lowering.rules(rules)
+                if masked:
+                    from sysgate.compiler.knowledge import prune
+
+                    root = prune(self.diagram, root)
+            except Overflow:
+                continue
+            found.append(self._mapped(root))
+            budget = min(budget, TROUBLE * (budget - self.diagram.budget) + A_FEW)
+        self.diagram.budget = 1 << 60
         return found
 
     def _mapped(self, root: int) -> int:

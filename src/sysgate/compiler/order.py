@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 PERMUTED = 3  # arguments all of whose orders are tried
 
 
-def orders(rules: Sequence[Bound]) -> Iterable[Order]:
-    """The orders worth trying for the rules of one call, the plain one first."""
+def orders(rules: Sequence[Bound], plain: Order) -> Iterable[Order]:
+    """The orders worth trying for the rules of one call, the plain one (every word by its index) first."""
     words = sorted({word for word, _ in variables(rules)})
     arguments = sorted({word // 2 for word in words})
-    yield Order()
+    yield plain
     if len(arguments) <= PERMUTED:
         ways: Iterable[tuple[int, ...]] = permutations(arguments)
     else:

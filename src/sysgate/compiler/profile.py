@@ -1,40 +1,64 @@
-"""How often each call is made: the weights by which programs are laid out.
+"""How often each call is made, and with what arguments: the weights by which programs are laid out.
 
 A step on the path of a call counts by the call's share of all calls; on that of a call which the kernel's
 constant-allow bitmap does not serve, by its share of those once more, 0.3 times. Without a profile the shares are those
 of ordinary programs (compiler/prior), each weighing the same, with a tenth spread evenly over all calls there are.
+
+Values of arguments that neither a profile nor a recording shows are guessed: small and round ones come more often.
 """
 
 from __future__ import annotations
 
-from sysgate.errors import CompileError
+from bisect import bisect_right
+from math import log2
+
+from sysgate.compiler.runs import FULL
 from sysgate.facts import arches, calls
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    # Of a call: its architecture and its name there.
+    Caller = tuple[str, str]
+    # Values of a register with their shares of the calls, together at most 1.
+    Values = Sequence[tuple[int, float]]
 
 SPREAD = 0.1
 PRICE = 0.03
-# 0.3 is asked for; a little more, since recordings with few unserved calls count for less than that (FEW).
-UNSERVED = 0.4
+UNSERVED = 0.3
 # Where fewer than this of a recording's calls are not served, they hardly count: a handful says little.
 FEW = 0.001
 # Of an architecture's two ABIs under one AUDIT_ARCH value (x86_64, x32) the second is all but unused.
 SECOND = 0.01
+
+# The share of the values that a rule singles out: among those that no recording shows, and where nothing was recorded.
+SEEN_NAMED = 0.1
+NAMED = 0.5
+# ... and of high halves the share that is zero, of masked bits the share that has none set.
+ZERO = 0.95
+CLEAR = 0.7
+LEAST_REST = 0.02  # however much is recorded, something else may come
 
 
 class Weights(Value):
     """recordings: weight of each, and in it by call name how often it is made; a name's absence is zero.
 
     price: what an instruction of the program costs, in steps per call. unserved: what the mean over unserved calls
-    counts beside the mean over all.
+    counts beside the mean over all. values: by architecture, call and register what a profile counts there.
     """
 
     recordings: tuple[tuple[float, Mapping[str, float]], ...]
     price: float
     unserved: float
+    values: Mapping[tuple[str, str, int], Values] = {}
+
+    def seen(self, caller: Caller | None, register: int) -> Values:
+        """The values of a register of a call, as far as they are known."""
+        if caller is None:
+            return ()
+        return self.values.get((*caller, register)) or _recorded(caller[1], register)
 
 
 def built_in() -> Weights:
@@ -46,63 +70,88 @@ def built_in() -> Weights:
 
 def in_short() -> Weights:
     """The same from their means alone: quicker to load and to add up."""
-    from sysgate.compiler.prior_means import MEANS
+    from sysgate.compiler.prior_brief import MEANS
 
-    return Weights(((1 - SPREAD, MEANS),), PRICE, 0.25)
-
-
-def of_counts(counts: Mapping[str, float], names: Sequence[str]) -> Weights:
-    """Weights from a profile: call name → how often it is made.
-
-    names: the architectures to compile for. What is known outweighs what is guessed: beside a profile an instruction
-    costs a quarter. Raises CompileError for a name that none of them has, and for a count that is none.
-    """
-    known: dict[str, float] = {}
-    for written, count in counts.items():
-        if not isinstance(written, str) or not isinstance(count, (int, float)) or not 0 <= count < float("inf"):
-            raise CompileError(f"a profile gives counts by call name, not {written!r}: {count!r}")
-        found = {call for name in names if (call := calls.resolve(name, written)) is not None}
-        if not found:
-            raise CompileError(f"the profile counts {written!r}, which is no call of {', '.join(names)}")
-        for call in found:
-            known[call] = known.get(call, 0.0) + count
-    if not any(known.values()):
-        return built_in()
-    return Weights(((1.0, known),), PRICE / 4, 0.1)
+    words = MEANS.split()
+    return Weights(((1 - SPREAD, dict(zip(words[::2], map(int, words[1::2])))),), PRICE, UNSERVED)
 
 
-def known_numbers(audit: int, *, second: bool) -> tuple[Mapping[str, int], ...]:
-    """The tables (name → number) of the ABIs under an AUDIT_ARCH value. second: with that of x32 beside x86_64."""
+def _recorded(call: str, register: int) -> Values:
+    from sysgate.compiler.prior_brief import VALUES
+
+    pairs = [pair.split(":") for pair in VALUES.get(f"{call} {register}", "").split()]
+    return [(int(value, 16), int(mille) / 1000) for value, mille in pairs]
+
+
+def known_numbers(audit: int, *, second: bool) -> tuple[tuple[str, Mapping[str, int]], ...]:
+    """The ABIs under an AUDIT_ARCH value, and their tables: name → number. second: with x32 beside x86_64."""
     known = arches.by_audit(audit)
-    return tuple(calls.table(arch.name) for arch in (known if second else known[:1]))
+    return tuple([(arch.name, calls.table(arch.name)) for arch in (known if second else known[:1])])
 
 
-def numbers(weights: Weights, tables: Sequence[Mapping[str, int]], served: Container[int]) -> list[tuple[int, float]]:
+def numbers(weights: Weights, tables: Sequence[Mapping[str, int]], served: set[int]) -> list[tuple[int, float]]:
     """The numbers that have a weight, ascending, with it.
 
     tables: of an architecture (known_numbers). served: the numbers for which the bitmap answers.
     """
     summed: dict[int, float] = {}
     for place, table in enumerate(tables):
+        part = SECOND if place else 1.0
         spread = 0.0 if place else 1.0
-        for share, recording in weights.recordings:
-            found = [(table[name], count) for name, count in recording.items() if name in table]
-            _add(summed, found, share * (SECOND if place else 1.0), served, weights.unserved)
+        for share, _ in weights.recordings:
             spread -= share
         if spread > 0:
-            _add(summed, [(number, 1.0) for number in table.values()], spread, served, weights.unserved)
+            plain, more = _scales(len(table), len(table) - len(served.intersection(table.values())), spread, weights)
+            for number in table.values():
+                summed[number] = plain if number in served else more
+        for share, recording in weights.recordings:
+            found = [(table[name], count) for name, count in recording.items() if name in table]
+            whole = sum([count for _, count in found])
+            if whole:
+                few = sum([count for number, count in found if number not in served])
+                plain, more = _scales(whole, few, share * part, weights)
+                for number, count in found:
+                    summed[number] = summed.get(number, 0.0) + count * (plain if number in served else more)
     return sorted(summed.items())
 
 
-def _add(
-    summed: dict[int, float], found: list[tuple[int, float]], share: float, served: Container[int], unserved: float
-) -> None:
-    # The unserved calls of a recording count once more, all of them together `unserved`; less where they are few.
-    whole = sum([count for _, count in found])
-    if not whole:
-        return
-    few = sum([count for number, count in found if number not in served])
+def _scales(whole: float, few: float, share: float, weights: Weights) -> tuple[float, float]:
+    # What a served call and an unserved one count for. whole: all calls of a recording, few: those not served. These
+    # count once more, all of them together `unserved` times; less where they are few.
     scale = share / whole
-    more = scale * (1 + unserved * whole / (few + FEW * whole))
-    for number, count in found:
-        summed[number] = summed.get(number, 0.0) + count * (scale if number in served else more)
+    return scale, scale * (1 + weights.unserved * whole / (few + FEW * whole))
+
+
+def shares(seen: Values, word: int, mask: int, cuts: Sequence[int]) -> list[float]:
+    """The shares of a node's intervals, all together 1. seen: what is known of the register whose half the word is."""
+    high = word % 2
+    found = [0.0] * (len(cuts) + 1)
+    rest = 1.0
+    for value, share in seen:
+        half = (value >> 32 if high else value & FULL) & mask
+        found[bisect_right(cuts, half)] += share
+        rest -= share
+    guessed = _guess((0, *cuts), SEEN_NAMED if seen else NAMED, high == 1, mask)
+    rest = max(rest, LEAST_REST)
+    return [share + rest * guess for share, guess in zip(found, guessed)]
+
+
+def _guess(starts: Sequence[int], likely: float, high: bool, mask: int) -> list[float]:
+    if high or mask != FULL:
+        first = ZERO if high else CLEAR
+        return [first, *[(1 - first) / (len(starts) - 1)] * (len(starts) - 1)]
+    ends = [*starts[1:], FULL + 1]
+    singles = [1 / (4 + bits(start)) if end - start == 1 else 0.0 for start, end in zip(starts, ends)]
+    wide = [log2((end + 1) / (start + 1)) if end - start > 1 else 0.0 for start, end in zip(starts, ends)]
+    named, all_wide = sum(singles), sum(wide)
+    share = likely if named and all_wide else 1.0
+    return [
+        (share * single / named if single else 0.0)
+        + ((1 - share if named else 1.0) * width / all_wide if width else 0.0)
+        for single, width in zip(singles, wide)
+    ]
+
+
+def bits(value: int) -> int:
+    """How many binary digits it takes to say a number, without the zeros at its end."""
+    return (value // (value & -value)).bit_length() if value else 0

@@ -10,8 +10,8 @@ Every miss walks a part of the chain, so what comes often stays in the tree.
 
 from __future__ import annotations
 
-from sysgate.compiler import plausible
-from sysgate.compiler.diagram import FULL
+from sysgate.compiler.profile import ZERO
+from sysgate.compiler.runs import FULL
 from sysgate.compiler.steps import JEQ, JEQ_X, JGE, LD, LDX
 
 TYPE_CHECKING = False
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     # The intervals of the rare values; the other word with its value for each; where both match, and where not.
     Rare = tuple[list[int], int, list[int], int, int]
 
+SELDOM = 0.2  # of the calls that come to the node
 LEAST = 4  # values for which a chain pays
 LONGEST = 3  # values in a row; more are halved by a test first
 MANY = 16  # of so many values, and more, twice as many stand in a row
 
 
-def rare(diagram: Diagram, index: int) -> Rare | None:
-    """The values of a node that a chain can ask for: single ones that go to a test of another word each."""
+def rare(diagram: Diagram, index: int, shares: Sequence[float]) -> Rare | None:
+    """The values of a node that a chain can ask for: single ones that seldom come, and go to a test of another word."""
     _, mask, cuts, kids = diagram.nodes[index]
     if mask != FULL or len(cuts) < 2 * LEAST:
         return None
@@ -41,7 +42,7 @@ def rare(diagram: Diagram, index: int) -> Rare | None:
     for kid in kids:
         times[kid] = times.get(kid, 0) + 1
     for place, kid in enumerate(kids):
-        if ends[place] - starts[place] != 1 or times[kid] != 1:
+        if ends[place] - starts[place] != 1 or times[kid] != 1 or shares[place] > SELDOM:
             continue
         word, other_mask, other_cuts, ways = diagram.nodes[kid]
         point = _point(other_cuts)
@@ -90,9 +91,9 @@ def rare_steps(
     longest = LONGEST if len(values) < MANY else 2 * LONGEST
     walked = (len(values) // longest).bit_length() + 2 * longest
     chain = _halved(coder, values, longest, both, refuse[0])
-    if weight * missed * (plausible.ZERO * walked - 1) > coder.price and points[0] != 0:
+    if weight * missed * (ZERO * walked - 1) > coder.price and points[0] != 0:
         chain = steps.add(JEQ, 0, refuse[0], chain)
-        steps.weigh(chain, plausible.ZERO, 1 - plausible.ZERO)
+        steps.weigh(chain, ZERO, 1 - ZERO)
         walked = 2
     entry = steps.add(LD, coder.offset(other), chain), 1 + walked + refuse[1]
     replaced = [

@@ -11,9 +11,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from math import log2
 
-from sysgate.compiler.cubes import cubes
 from sysgate.compiler.intervals import INFINITE, Intervals, middle
-from sysgate.compiler.runs import FULL, touching, without_point
+from sysgate.compiler.runs import FULL, cubes, touching, without_point
 from sysgate.compiler.steps import JEQ, JGE, JSET
 
 TYPE_CHECKING = False

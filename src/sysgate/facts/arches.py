@@ -98,7 +98,7 @@ def spellings() -> tuple[str, ...]:
 
 def by_audit(audit: int) -> tuple[Arch, ...]:
     """The architectures that `seccomp_data.arch` calls `audit`: none, one, or x86_64 and x32."""
-    return tuple(known for known in map(_parse, table.rows("arches")) if known.audit == audit)
+    return tuple([_parse(fields) for fields in table.rows("arches") if int(fields[3], 16) == audit])
 
 
 def letter(name: str) -> str:
