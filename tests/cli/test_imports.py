@@ -18,7 +18,7 @@ TOLD = """
 import importlib, sys
 from sysgate.cli.imports import shorten
 if sys.argv[1] == "short": shorten()
-for name in ("sysgate.call", "sysgate.policy", "sysgate.policy.parser.words"):
+for name in ("sysgate.call", "sysgate.policy", "sysgate.policy.expressions"):
     module = importlib.import_module(name)
     spec = module.__spec__
     print(module.__name__, module.__package__, module.__file__, module.__cached__, getattr(module, "__path__", None))

@@ -16,11 +16,10 @@ from types import FrameType
 import pytest
 
 from sysgate import Policy, PolicyError
-from sysgate.policy import files, ftrace_file, include, lexer, names, parser, resolve, typed
-from sysgate.policy.parser import rules, tests, values, words
+from sysgate.policy import expressions, files, ftrace_file, include, lexer, names, parser, resolve, typed
 
 GOLDEN = Path(__file__).with_name("policy_errors.txt")
-MODULES = (parser, rules, tests, values, words, names, include, files, typed, resolve, ftrace_file, lexer)
+MODULES = (parser, expressions, names, include, files, typed, resolve, ftrace_file, lexer)
 # Places that no text reaches: files and sizes, which tests/unit/test_policy_limits.py has.
 ELSEWHERE = {
     "a text of {len(text) >> 20} million characters is no policy",

@@ -37,8 +37,16 @@ def value(name: str, arch: str) -> int | None:
 
     Kernel values, not those of a C library (O_LARGEFILE is not 0). ioctl requests are unsigned 32-bit numbers.
     """
-    if arch not in ARCHES:
-        return None
+    key = name, arch
+    if key not in _values:
+        _values[key] = _value(name, arch) if arch in ARCHES else None
+    return _values[key]
+
+
+_values: dict[tuple[str, str], int | None] = {}
+
+
+def _value(name: str, arch: str) -> int | None:
     found = table.row(f"constants_{arch}", name) or table.row("constants", name)
     if found:
         return None if found[1] == "-" else int(found[1])

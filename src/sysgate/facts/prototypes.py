@@ -68,12 +68,13 @@ def overridden(call: str) -> tuple[str, ...]:
 
 
 def _prototype(call: str, arch: str) -> Prototype | None:
-    fields, where = table.row("prototypes", call), arch_named(arch)
+    # `call+` are the architectures that differ; no name has a character that sorts before "+".
+    (fields, overrides), where = table.row_and_next("prototypes", call, "+"), arch_named(arch)
     if fields is None or where is None or call.endswith("+"):
         return None
     here = letter(where.name)
     name, _, ret, status, _, unimplemented, *args = fields
-    for _, letters, *others in table.rows_of("prototypes", f"{call}+"):
+    for _, letters, *others in overrides:
         if here in letters:
             args = others
     # x32 and n32 count as 64-bit here: their registers are, and where compat code keeps 32 bits an override says so.

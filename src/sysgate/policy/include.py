@@ -14,7 +14,7 @@ from sysgate.policy.files import identity_of, typed
 from sysgate.policy.files import read as text_of
 from sysgate.policy.lexer import Source
 from sysgate.policy.names import Names, TooMany
-from sysgate.policy.trees import building
+from sysgate.value import building
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

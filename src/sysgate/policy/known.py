@@ -22,7 +22,8 @@ _arguments: dict[tuple[str, str, tuple[str, ...] | None], bool] = {}
 def known_constant(name: str) -> bool:
     """Whether some architecture has a constant of this name."""
     if name not in _constants:
-        _constants[name] = constants.exists(name)
+        # Its value on the first is wanted later anyway.
+        _constants[name] = constants.value(name, order()[0]) is not None or constants.exists(name)
     return _constants[name]
 
 

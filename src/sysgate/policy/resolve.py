@@ -14,8 +14,8 @@ from sysgate.facts.arches import named, native
 from sysgate.policy import ast
 from sysgate.policy import ruleset as rules
 from sysgate.policy.lexer import MAX_ERRORS
-from sysgate.policy.trees import building
 from sysgate.policy.typed import WORD_BITS, Missing, Typing, Unfit, value_of
+from sysgate.value import building
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -147,22 +147,12 @@ class Typing:
         return value & ((1 << term.bits) - 1)
 
 
-_constants: dict[tuple[str, str], int | None] = {}
-
-
-def _constant(name: str, arch: str) -> int | None:
-    key = name, arch
-    if key not in _constants:
-        _constants[key] = constants.value(name, arch)
-    return _constants[key]
-
-
 def value_of(const: ast.Const, arch: str, bits: int, signed: bool) -> int:
     """A constant beside an argument of so many bits. Raises Missing where the architecture lacks it."""
     if isinstance(const, int):
         return const
     if isinstance(const, str):
-        found = _constant(const, arch)
+        found = constants.value(const, arch)
         if found is None:
             raise Missing(f"{arch} has no {const}", "name the architectures that have it in a section", const)
         return found
