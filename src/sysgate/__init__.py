@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sysgate import ftrace
     from sysgate.api import Policy, Program, attach, prove, run, status
     from sysgate.call import Call
     from sysgate.decision import Decision
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sysgate.launch.process import Completed
     from sysgate.life.filters import Filters
     from sysgate.life.status import ProcessState
-    from sysgate.policy import ftrace
     from sysgate.proof import Proof
     from sysgate.supervise.denial import Denial
 
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name == "ftrace":
-        value: object = import_module("sysgate.policy.ftrace")
+        value: object = import_module("sysgate.ftrace")
     elif name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -126,3 +128,9 @@ def test_a_program_goes_back_into_a_policy() -> None:
     again = BOTH.to_policy()
     assert sysgate.prove(again, BOTH, ["x86_64", "i386"])
     assert sysgate.prove(BOTH, again.compile(["x86_64", "i386"]))
+
+
+def test_the_filter_engine_is_a_module_of_its_own() -> None:
+    for line in ("from sysgate.ftrace import Filter", "import sysgate; Filter = sysgate.ftrace.Filter"):
+        code = f"{line}; print(Filter('sys_enter_close', 'fd > 2').match((3,)))"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"

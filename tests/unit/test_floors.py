@@ -16,7 +16,7 @@ FLOORS = (
     ("compiler", "proof"),
     ("analyse", "lint", "formats"),
     ("launch", "supervise", "life", "ready"),
-    ("api", "report"),
+    ("api", "report", "ftrace"),
     ("cli", "__main__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
