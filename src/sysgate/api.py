@@ -46,11 +46,17 @@ class Policy(ast.Policy):
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """The policy in a file, or a ready one: "@no_network". Raises PolicyError, also where it cannot be read."""
+        from os import fspath
+
         from sysgate.policy import include
 
         if not isinstance(path, (str, bytes)) and not hasattr(path, "__fspath__"):
             raise PolicyError(f"a file is named by its path, not {type(path).__name__}")
-        return cls._of(include.load(path))
+        try:
+            name = fspath(path)
+        except TypeError as error:  # of a __fspath__ that gives something else
+            raise PolicyError(str(error)) from None
+        return cls._of(include.load(name))
 
     @classmethod
     def _of(cls, policy: ast.Policy) -> Self:

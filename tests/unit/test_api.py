@@ -10,6 +10,7 @@ import pytest
 
 import sysgate
 from sysgate import BpfError, CompileError, Policy, PolicyError, Program, ProofError, SysgateError
+from sysgate.ftrace import Filter
 
 POLICY = Policy.parse("default: errno(EPERM)\nread: fd == 0\nwrite: fd in {1, 2}\n")
 BOTH = POLICY.compile(["x86_64", "i386"], optimize="fast")
@@ -37,6 +38,19 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: POLICY.decide("read", {1: 2}), SysgateError, "sequence"),
     (lambda: POLICY.decide("read", ip=None), SysgateError, "NoneType"),
     (lambda: Policy.load(None), PolicyError, "NoneType"),
+    (lambda: Policy.load(type("Odd", (), {"__fspath__": lambda self: 5})()), PolicyError, "not int"),
+    (lambda: Filter(5, "1"), SysgateError, "str is wanted, not int"),
+    (lambda: Filter("close", b"1"), SysgateError, "str is wanted, not bytes"),
+    (lambda: Filter("close", "fd == 1", arch=["x86_64"]), SysgateError, "str or None is wanted"),
+    (lambda: Filter("close", "cpu & CPUS{1}", cpus="8"), SysgateError, "int or None is wanted"),
+    (lambda: Filter("close", "fd == 1").match(1), SysgateError, "not int"),
+    (lambda: Filter("close", "fd == 1").match(("1",)), SysgateError, "int is wanted, not str"),
+    (lambda: Filter("close", 'comm == "x"').match((1,), comm=b"x"), SysgateError, "not bytes"),
+    (lambda: Filter("close", 'comm == "x"').match((1,), comm="\ud800"), SysgateError, "no task's name"),
+    (lambda: Filter("close", "cpu == 1").match((1,), cpu=1.0), SysgateError, "not float"),
+    (lambda: Filter("close", "common_pid == 1").match((1,), common=[1]), SysgateError, "not list"),
+    (lambda: Filter("close", "common_pid == 1").match((1,), common={"common_pid": "1"}), SysgateError, "not str"),
+    (lambda: Filter("close", "fd == 1").match((1,), strings={"x": "x"}), SysgateError, "bytes or None is wanted"),
     (lambda: sysgate.run(["true"], policy="default: allow"), PolicyError, "a Policy is wanted"),
     (lambda: sysgate.attach(1, None), PolicyError, "a Policy is wanted"),
     (lambda: sysgate.attach("x", POLICY), SysgateError, "number"),

@@ -193,7 +193,7 @@ def test_registers_are_taken_modulo_two_to_the_64_and_missing_ones_are_zero() ->
     assert Filter("fcntl", "fd == 0xffffffffffffffff && arg == 0", arch="x86_64").match((-1,))
     with pytest.raises(SysgateError, match="six"):
         Filter("fcntl", "fd == 1", arch="x86_64").match((1,) * 7)
-    with pytest.raises(SysgateError, match="integers"):
+    with pytest.raises(SysgateError, match="int is wanted"):
         Filter("fcntl", "fd == 1", arch="x86_64").match(("1",))  # type: ignore[arg-type]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from sysgate.errors import PolicyError, SysgateError
 from sysgate.policy.ftrace import cpulist, fields, parser
 from sysgate.policy.ftrace.chars import SPACE
 from sysgate.policy.ftrace.predicate import Record
 from sysgate.policy.ftrace.text import Text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _WORD = (1 << 64) - 1
 
@@ -40,6 +38,10 @@ class Filter:
         column: int = 1,
         source: str | None = None,
     ) -> None:
+        _must_be("an event", event, str)
+        _must_be("a filter", text, str)
+        _must_be("arch", arch, str, type(None))
+        _must_be("cpus", cpus, int, type(None))
         read = Text(text, file=file, line=line, column=column, source=source)
         try:
             self.event = fields.event(event, arch or _native())
@@ -94,12 +96,24 @@ class Filter:
         common: Mapping[str, int] | None,
         strings: Mapping[str, bytes | None] | None,
     ) -> Record:
+        _must_be("registers", words, Sequence)
         if len(words) > fields.MAX_REGISTERS:
             raise SysgateError(f"a call has six registers, not {len(words)}")
-        if not all(isinstance(word, int) for word in words):
-            raise SysgateError("registers are integers")
+        for word in words:
+            _must_be("a register", word, int)
+        _must_be("comm", comm, str, type(None))
+        _must_be("cpu", cpu, int, type(None))
+        _must_be("common", common, Mapping, type(None))
+        for value in (common or {}).values():
+            _must_be("a common field", value, int)
+        _must_be("strings", strings, Mapping, type(None))
+        for string in (strings or {}).values():
+            _must_be("a string of the task's memory", string, bytes, type(None))
         filled = tuple(word & _WORD for word in words) + (0,) * (fields.MAX_REGISTERS - len(words))
-        name = None if comm is None else comm.encode("utf-8", "surrogateescape")
+        try:
+            name = None if comm is None else comm.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise SysgateError(f"{comm!r} can be no task's name") from None
         return Record(filled, self.event.nr, name, cpu, common, strings)
 
     def _unknown(self, record: Record) -> list[str]:
@@ -108,6 +122,12 @@ class Filter:
 
     def __repr__(self) -> str:
         return f"Filter({self.event.name!r}, {self.text!r})"
+
+
+def _must_be(what: str, value: object, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        named = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise SysgateError(f"{what}: {named} is wanted, not {type(value).__name__}")
 
 
 def _native() -> str:
