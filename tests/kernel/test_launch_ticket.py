@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -132,9 +132,10 @@ def test_nothing_is_left_of_the_ticket_in_the_launchers_memory(monkeypatch: pyte
         used.append(self)
 
     monkeypatch.setattr(Orders, "draw_ticket", watched)
-    for _ in range(2):
-        run(["/bin/true"], sysgate.Policy.parse(f"default: kill\n{TRUE}\nexit_group: 1\n"), explain=False)
-    assert len(set(drawn)) == 2  # another ticket every time
+    policy = sysgate.Policy.parse(f"default: kill\n{TRUE}\nexit_group: 1\n")
+    for launched in (policy, policy, sysgate.Policy.parse(str(policy))):
+        assert run(["/bin/true"], launched, explain=False).returncode == 0
+    assert len(set(drawn)) == 3  # another ticket every time
     assert all(any(ticket[at : at + 4] != bytes(4) for at in range(0, 24, 4)) for ticket in drawn)
     for orders in used:
         assert not any(orders._view[: orders._at])
@@ -166,9 +167,11 @@ def test_a_filter_that_was_not_given_its_ticket_stops_the_launch_itself(
 class Untold(child.Orders):
     """Orders whose filter gets other words than its steps."""
 
-    def draw_ticket(self, filter: int, slots: Sequence[int]) -> None:
-        super().draw_ticket(filter, slots)
-        self._view[56:80] = os.urandom(24)
+    def draw_ticket(self, slots: Iterable[int]) -> None:
+        super().draw_ticket(slots)
+        for offset in self._ticketed:
+            at = self._first + offset
+            self._view[at : at + 24] = os.urandom(24)
 
 
 @pytest.mark.parametrize("number", sorted(TICKETED))

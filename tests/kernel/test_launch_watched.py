@@ -200,6 +200,45 @@ def test_nothing_is_left_open_after_failures() -> None:
     assert set(os.listdir("/proc/self/fd")) == fds
 
 
+def test_forked_workers_do_not_get_into_each_others_launches() -> None:
+    # What the stub reads lies in shared pages, kept from launch to launch: a fork must not go on sharing them.
+    code = """
+import os, sysgate
+from sysgate.launch.process import run
+policy = sysgate.Policy.parse("default: allow")
+echo = lambda word: run(["echo", word], policy, explain=False, capture_output=True, text=True).stdout
+echo("first")
+workers = []
+for word in ("aaaa", "bbbb", "cccc"):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if all(echo(word) == word + "\\n" for _ in range(40)) else 1)
+    workers.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in workers])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[0, 0, 0]\n", "")
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_same_launch_again_is_a_new_one(tmp_path: Path, explain: bool) -> None:
+    policy = sysgate.Policy.parse("default: allow\nrmdir: 0 else errno(ENOTTY)\n")
+    program = tmp_path / "program"
+    for text, expected in (("#!/bin/sh\necho one; rmdir /x", "one"), ("#!/bin/sh\necho two; rmdir /x", "two")):
+        with pytest.raises(FileNotFoundError):
+            run([program], policy, explain=explain)
+        program.write_text(text)
+        program.chmod(0o700)
+        for _ in range(2):
+            os.environ["SAID"] = expected
+            done = run([program], policy, explain=explain, capture_output=True, text=True)
+            assert done.stdout == f"{expected}\n"
+            assert [denial.call.name for denial in done.denials] == ["rmdir"] * explain
+        done = run(["sh", "-c", "echo $SAID"], policy, explain=explain, capture_output=True, text=True)
+        assert done.stdout == f"{expected}\n"
+        program.unlink()
+
+
 def test_a_forked_child_can_run_too() -> None:
     run(["true"], REFUSING)
     pid = os.fork()

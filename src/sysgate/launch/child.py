@@ -27,6 +27,10 @@ NEW_LISTENER, WAIT_KILLABLE_RECV = 1 << 3, 1 << 5  # SECCOMP_FILTER_FLAG_*, incl
 _CLONE_VM, _CLONE_VFORK, _SIGCHLD, _SIGKILL = 0x100, 0x4000, 17, 9
 
 _kernel_drops_handlers = True
+_KEPT = 8
+_kept: list[tuple[object, Orders]] = []
+"""Orders of the last launches, wiped, and what they were for: who starts workers starts the same ones again."""
+os.register_at_fork(after_in_child=_kept.clear)  # as launch.orders does with memory
 
 
 class NotStartedError(Exception):
@@ -61,6 +65,7 @@ class Child:
         self._channel.close()
         failed = _failure(self._orders)
         self._orders.wipe()
+        self._orders.release()
         if failed is not None:
             self._drop_listener()
             _reap(self.pid)
@@ -129,24 +134,15 @@ def _start(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool) -> 
 def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, caught: int | None) -> Child:
     with_listener = bool(flags[0] & NEW_LISTENER)
     channel = Channel() if with_listener or hold else None
-    orders = Orders(plan.room() + len(loadable.filter))
+    theirs = None if channel is None else channel.theirs
+    wanted = loadable, plan, tuple(flags), hold, caught, theirs, native.environment()
+    orders = None
     held = False
     try:
-        planning.enter(orders, plan, caught=caught or 0, spare=() if channel is None else (channel.theirs,))
-        filter, program = planning.place_filter(orders, loadable.filter)
-        if hold and not with_listener:
-            planning.traceable(orders)
-        if channel is None:
-            planning.confine(orders, program, flags)
-        else:
-            message, listener = planning.handover(orders, with_listener=with_listener)
-            planning.confine(orders, program, flags, listener=listener)
-            planning.report(orders, channel.theirs, message, hold=hold)
-        planning.execute(orders, plan, native.environment())
-        planning.give_up(orders)
+        orders = _orders_of_last_time(wanted) or _written(plan, loadable, flags, hold, caught, theirs)
         if loadable.slots:
-            orders.draw_ticket(filter, loadable.slots)
-        pid = orders.carry_out(_clone_flags(plan, hold), drop_handlers=caught is None)
+            orders.draw_ticket(loadable.slots)
+        pid = orders.carry_out()
         if pid < 0:
             raise NotStartedError(CLONE, -pid)
         child = _met(pid, orders, channel, hold)
@@ -155,9 +151,54 @@ def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, c
         return child
     finally:
         if not held:
-            orders.wipe()
+            if orders is not None:
+                orders.wipe()
+                _keep(wanted, orders)
             if channel is not None:
                 channel.close()
+
+
+def _orders_of_last_time(wanted: object) -> Orders | None:
+    for entry in tuple(_kept):
+        if entry[0] == wanted:
+            try:
+                _kept.remove(entry)
+            except ValueError:  # another thread was faster
+                continue
+            entry[1].renew()
+            return entry[1]
+    return None
+
+
+def _keep(wanted: object, orders: Orders) -> None:
+    _kept.append((wanted, orders))
+    if len(_kept) > _KEPT:
+        try:  # noqa: SIM105 - contextlib is slow to load
+            _kept.pop(0)[1].release()
+        except IndexError:
+            pass
+
+
+def _written(
+    plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, caught: int | None, theirs: int | None
+) -> Orders:
+    # theirs: the child's end of the channel, if there is one.
+    with_listener = bool(flags[0] & NEW_LISTENER)
+    orders = Orders(plan.room() + len(loadable.filter))
+    planning.enter(orders, plan, caught=caught or 0, spare=() if theirs is None else (theirs,))
+    program = orders.place_filter(loadable.filter)
+    if hold and not with_listener:
+        planning.traceable(orders)
+    if theirs is None:
+        planning.confine(orders, program, flags)
+    else:
+        message, listener = planning.handover(orders, with_listener=with_listener)
+        planning.confine(orders, program, flags, listener=listener)
+        planning.report(orders, theirs, message, hold=hold)
+    planning.execute(orders, plan, native.environment())
+    planning.give_up(orders)
+    orders.lay_out(_clone_flags(plan, hold), drop_handlers=caught is None)
+    return orders
 
 
 def _clone_flags(plan: Plan, hold: bool) -> int:

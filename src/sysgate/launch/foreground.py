@@ -107,13 +107,14 @@ def become(argv: Sequence[bytes], ready: Prepared) -> None:
         raise _told(NotStartedError(planning.EXECVE, _expected(plan)), plan)
     orders = Orders(plan.room() + len(loadable.filter))
     planning.enter(orders, plan, caught=0)
-    filter, program = planning.place_filter(orders, loadable.filter)
+    program = orders.place_filter(loadable.filter)
     planning.confine(orders, program, (0,), refused="return")
     planning.execute(orders, plan, native.environment())
     message = b"sysgate: " + argv[0] + b": cannot be executed\n"
     planning.give_up(orders, NOT_EXECUTABLE, message)
-    orders.draw_ticket(filter, loadable.slots)
-    orders.carry_out_here()
+    orders.lay_out()
+    orders.draw_ticket(loadable.slots)
+    orders.carry_out()
     name, result = orders.last()
     raise failure.exception(NotStartedError(name.partition(" ")[0], -(result or 0)), argv[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 from sysgate.bpf.emit import stub
@@ -25,6 +26,7 @@ _POOLED_BYTES = 1 << 16
 
 _function: Callable[[int], None] | None = None
 _pool: list[native.Memory] = []
+os.register_at_fork(after_in_child=_pool.clear)  # the parent goes on using it, and both see the same pages
 
 
 def _memory(size: int) -> native.Memory:
@@ -37,7 +39,7 @@ def _memory(size: int) -> native.Memory:
 
 
 class Orders:
-    """A list of steps under construction, then carried out once.
+    """A list of steps under construction, then laid out, then carried out: once, or again after `renew`.
 
     room: bytes for all that is placed and for the steps. A step is followed by the next one where it succeeds, and by
     the one named "failed" where it does not, unless said otherwise; "return" is the caller, and a child's end.
@@ -52,6 +54,8 @@ class Orders:
         self._names: dict[str, int] = {}
         self._jumps: list[tuple[int, str]] = []
         self._ticketed: list[int] = []
+        self._image = b""
+        self._filter = 0
         self._at = self._first = _TICKET_AT + _TICKET_BYTES
         self.old_mask = self._base + stub.OLD_MASK
 
@@ -79,6 +83,11 @@ class Orders:
         struct.pack_into(f"={len(values)}Q", self._view, at, *values)
         self._at = at + 8 * len(values)
         return self._base + at
+
+    def place_filter(self, filter: bytes) -> int:
+        """The address of a struct sock_fprog for a struct sock_filter[]."""
+        self._filter = self._at
+        return self.words(len(filter) // 8, self.place(filter))
 
     def step(
         self,
@@ -111,39 +120,58 @@ class Orders:
         """Let name stand for the step that is added next."""
         self._names[name] = len(self._words) // _WORDS
 
-    def draw_ticket(self, filter: int, slots: Iterable[int]) -> None:
-        """Fresh secret words for the ticketed steps, and for the instructions at slots of the filter placed there.
+    def lay_out(self, clone_flags: int = 0, *, drop_handlers: bool = False) -> None:
+        """End the construction: the steps are made in a child made by clone(2) with these flags; 0: in this thread.
+
+        drop_handlers: by clone3(2), which also puts handled signals back to their default (Linux 5.5).
+        """
+        clone, argument, bytes_of_it = (_NR_CLONE, clone_flags, 0) if clone_flags else (0, 0, 0)
+        if drop_handlers:
+            exit_signal = clone_flags & _SIGNAL_BITS
+            argument = self.words(clone_flags - exit_signal | _CLONE_CLEAR_SIGHAND, 0, 0, 0, exit_signal, 0, 0, 0)
+            clone, bytes_of_it = _NR_CLONE3, _CLONE_ARGS_BYTES
+        self._lay_out_steps()
+        start = self._base + self._first
+        struct.pack_into("=7q", self._view, 0, clone, argument, bytes_of_it, start, 0, 0, _ALL_SIGNALS)
+        self._image = bytes(self._view[: self._at])
+
+    def renew(self) -> None:
+        """After `wipe`: what `lay_out` had left, without a ticket."""
+        self._view[: self._at] = self._image
+
+    def draw_ticket(self, slots: Iterable[int]) -> None:
+        """Fresh secret words for the ticketed steps, and for the instructions at slots of the filter. After `lay_out`.
 
         They go from the kernel to their places and into no Python object; `wipe` leaves none. Raises KernelError.
         """
-        view, base = self._view, self._base
-        libc.done("getrandom", libc.call(_NR_GETRANDOM, base + _TICKET_AT, _TICKET_BYTES, 0))
+        view = self._view
+        libc.done("getrandom", libc.call(_NR_GETRANDOM, self._base + _TICKET_AT, _TICKET_BYTES, 0))
         words = [view[at : at + 4] for at in range(_TICKET_AT, _TICKET_AT + _TICKET_BYTES, 4)]
-        offset = filter - base + 4  # k follows code, jt and jf in struct sock_filter
+        offset = self._filter + 4  # k follows code, jt and jf in struct sock_filter
         for place, index in enumerate(slots):
             at = offset + 8 * index
             view[at : at + 4] = words[place % 6]
+        ticket = view[_TICKET_AT : _TICKET_AT + _TICKET_BYTES]
+        for offset in self._ticketed:
+            at = self._first + offset
+            view[at : at + _TICKET_BYTES] = ticket
 
     def ticket(self) -> tuple[int, int, int]:
         """The secret words, 64 bits each, as they stand in args[3], args[4] and args[5]; until `wipe`."""
         first, second, third = struct.unpack_from("=3Q", self._view, _TICKET_AT)
         return first, second, third
 
-    def carry_out(self, clone_flags: int, *, drop_handlers: bool) -> int:
-        """Make the calls in a child made by clone(2) with these flags; its pid, or -errno.
+    def carry_out(self) -> int:
+        """Make the calls; the child's pid, or -errno of the call that was to make it.
 
-        drop_handlers: by clone3(2), which also puts handled signals back to their default (Linux 5.5).
-        With CLONE_VFORK this returns when the child has executed or ended, no sooner.
+        With CLONE_VFORK this returns when the child has executed or ended, no sooner; without a child, where a step
+        leads to "return".
         """
-        if not drop_handlers:
-            return self._run(_NR_CLONE, clone_flags, 0)
-        exit_signal = clone_flags & _SIGNAL_BITS
-        asked = self.words(clone_flags - exit_signal | _CLONE_CLEAR_SIGHAND, 0, 0, 0, exit_signal, 0, 0, 0)
-        return self._run(_NR_CLONE3, asked, _CLONE_ARGS_BYTES)
-
-    def carry_out_here(self) -> None:
-        """Make the calls in this very thread. Returns where a step leads to "return"."""
-        self._run(0, 0, 0)
+        global _function
+        if _function is None:
+            _function = native.function(stub.code())
+        _function(self._base)
+        return int(struct.unpack_from("=q", self._view, stub.PID)[0])
 
     def made(self) -> Iterator[tuple[str, int | None]]:
         """The steps as they were made: name and result; None for a last one that did not return."""
@@ -174,20 +202,13 @@ class Orders:
     def wipe(self) -> None:
         """Forget everything, the ticket first of all."""
         self._memory.wipe(self._at)
+
+    def release(self) -> None:
+        """Let others have the memory, which is wiped."""
         if self._size <= _POOLED_BYTES:
             _pool.append(self._memory)
 
-    def _run(self, clone: int, first_argument: int, second_argument: int) -> int:
-        global _function
-        if _function is None:
-            _function = native.function(stub.code())
-        self._lay_out()
-        start = self._base + self._first
-        struct.pack_into("=7q", self._view, 0, clone, first_argument, second_argument, start, 0, 0, _ALL_SIGNALS)
-        _function(self._base)
-        return int(struct.unpack_from("=q", self._view, stub.PID)[0])
-
-    def _lay_out(self) -> None:
+    def _lay_out_steps(self) -> None:
         words, view = self._words, self._view
         self._first = first = self._at
         start = self._base + first
@@ -197,6 +218,3 @@ class Orders:
             words[index] = 0 if name == "return" else start + stub.STEP_BYTES * self._names[name]
         struct.pack_into(f"={len(words)}q", view, first, *words)
         self._at = first + 8 * len(words)
-        ticket = view[_TICKET_AT : _TICKET_AT + _TICKET_BYTES]
-        for offset in self._ticketed:
-            view[first + offset : first + offset + _TICKET_BYTES] = ticket

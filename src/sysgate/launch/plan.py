@@ -136,12 +136,6 @@ def traceable(orders: Orders) -> None:
     orders.step(_PRCTL, _PR_SET_DUMPABLE, 1)
 
 
-def place_filter(orders: Orders, filter: bytes) -> tuple[int, int]:
-    """Place a struct sock_filter[]: its address, and that of the struct sock_fprog for it."""
-    address = orders.place(filter)
-    return address, orders.words(len(filter) // 8, address)
-
-
 def confine(orders: Orders, program: int, flags: Sequence[int], *, listener: int = 0, refused: str = "failed") -> None:
     """Add the filter: a `struct sock_fprog` at address program, with the first of these flags that the kernel takes.
 
