@@ -220,6 +220,23 @@ print([os.waitpid(pid, 0)[1] for pid in workers])
     assert (done.stdout, done.stderr) == ("[0, 0, 0]\n", "")
 
 
+def test_a_fork_while_another_thread_starts_a_program_can_start_one_itself() -> None:
+    code = """
+import os, signal, sysgate
+from sysgate.launch.process import run
+from sysgate.supervise import shield
+policy = sysgate.Policy.parse("default: allow")
+shield._lock.acquire()  # as that thread would hold it
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    os._exit(run(["true"], policy).returncode)
+print(os.waitpid(pid, 0)[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
 @pytest.mark.parametrize("explain", [False, True])
 def test_the_same_launch_again_is_a_new_one(tmp_path: Path, explain: bool) -> None:
     policy = sysgate.Policy.parse("default: allow\nrmdir: 0 else errno(ENOTTY)\n")

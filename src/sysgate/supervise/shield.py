@@ -8,6 +8,7 @@ root.
 
 from __future__ import annotations
 
+import os
 from _thread import allocate_lock
 
 from sysgate.kernel import task
@@ -34,3 +35,12 @@ def down() -> None:
         _raised -= 1
         if _raised == 0 and _before == 1:
             task.set_dumpable(1)
+
+
+def _renew_lock() -> None:
+    # Another thread of the parent may have held it. _raised stays: where a listener was open, the fork has it too.
+    global _lock
+    _lock = allocate_lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
