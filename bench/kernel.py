@@ -25,7 +25,7 @@ CALLS = {
 
 
 class Cost(NamedTuple):
-    """ns: least nanoseconds of a call. install: median microseconds of seccomp()."""
+    """ns: least nanoseconds of a call. install: least microseconds of seccomp()."""
 
     ns: float
     install: float

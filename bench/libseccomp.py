@@ -14,18 +14,20 @@ from typing import Any
 
 PYTHON = "/usr/bin/python3"
 WORD = (1 << 64) - 1
+PATIENCE = 10  # seconds, after which it is taken to have no program
 
 
 def program(policy: dict[str, Any], level: int) -> tuple[bytes, int] | None:
-    """Its filter and how many rules it lacks; None where the binding is not installed.
+    """Its filter and how many rules it lacks; None where the binding is not installed, or does not get it done.
 
-    policy: the JSON of ../shared/bench/policies. level: libseccomp's optimization, 1 (a chain) or 2 (a tree).
+    policy: the JSON of ../shared/bench/policies; or with "arches", which gives by libseccomp's name of an architecture
+    its rules by call name. level: libseccomp's optimization, 1 (a chain) or 2 (a tree).
     """
     try:
         done = subprocess.run(
-            [PYTHON, __file__, str(level)], input=json.dumps(policy).encode(), capture_output=True, timeout=120
+            [PYTHON, __file__, str(level)], input=json.dumps(policy).encode(), capture_output=True, timeout=PATIENCE
         )
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode:
         return None
@@ -40,7 +42,15 @@ def _made(policy: dict[str, Any], level: int) -> tuple[Any, int]:
         kind = ret & 0xFFFF0000
         if kind == 0x50000:
             return seccomp.ERRNO(ret & 0xFFFF)
-        return {0x7FFF0000: seccomp.ALLOW, 0x80000000: seccomp.KILL_PROCESS, 0: seccomp.KILL}[kind]
+        if kind == 0x30000:
+            return seccomp.TRAP
+        return {
+            0x7FFF0000: seccomp.ALLOW,
+            0x7FFC0000: seccomp.LOG,
+            0x7FC00000: seccomp.NOTIFY,
+            0x80000000: seccomp.KILL_PROCESS,
+            0: seccomp.KILL,
+        }[kind]
 
     def arguments(conditions: list[Any]) -> list[list[Any]]:
         # The ways in which all conditions hold, each as arguments of one rule: "some bit of" is one rule a bit.
@@ -57,19 +67,28 @@ def _made(policy: dict[str, Any], level: int) -> tuple[Any, int]:
                 ways = [[*way, seccomp.Arg(arg, sign, value)] for way in ways]
         return ways
 
-    made = seccomp.SyscallFilter(defaction=action(policy["default"]))
-    made.set_attr(seccomp.Attr.ACT_BADARCH, action(policy["badarch"]))
-    made.set_attr(seccomp.Attr.CTL_OPTIMIZE, level)
+    made = None
     left_out = 0
-    for number, rules in policy["rules"].items():
-        for ret, conditions in rules:
-            if ret == policy["default"]:
-                continue
-            try:
-                for way in arguments(conditions):
-                    made.add_rule_exactly(action(ret), int(number), *way)
-            except (RuntimeError, ValueError):
-                left_out += 1
+    for arch, rules in (policy.get("arches") or {"": policy["rules"]}).items():
+        one = seccomp.SyscallFilter(defaction=action(policy["default"]))
+        one.set_attr(seccomp.Attr.ACT_BADARCH, action(policy["badarch"]))
+        one.set_attr(seccomp.Attr.CTL_OPTIMIZE, level)
+        if arch and not one.exist_arch(seccomp.Arch(arch)):
+            one.remove_arch(seccomp.Arch())  # first: those of one filter must have one byte order
+            one.add_arch(seccomp.Arch(arch))
+        for call, cases in rules.items():
+            for ret, conditions in cases:
+                if ret == policy["default"]:
+                    continue
+                try:
+                    for way in arguments(conditions):
+                        one.add_rule_exactly(action(ret), int(call) if call.isdigit() else call, *way)
+                except (RuntimeError, ValueError):
+                    left_out += 1
+        if made is None:
+            made = one
+        else:
+            made.merge(one)
     return made, left_out
 
 
