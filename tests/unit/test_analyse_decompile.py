@@ -14,6 +14,7 @@ from sysgate.compiler import compile
 from sysgate.errors import BpfError, CompileError
 from sysgate.policy import meaning, printer, resolve
 from sysgate.policy.include import parse
+from sysgate.proof import prove
 
 X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
 LD_NR, LD_ARCH = (insn.LD_ABS, 0, 0, insn.NR), (insn.LD_ABS, 0, 0, insn.ARCH)
@@ -28,7 +29,10 @@ ALLOW, KILL, EPERM = returns(0x7FFF_0000), returns(0x8000_0000), returns(0x0005_
 
 def program_for(text, *arches):
     policy = parse(text, "x.policy")
-    return compile(resolve.gate([resolve.resolve(policy, arch) for arch in arches]), optimize="fast")
+    gate = resolve.gate([resolve.resolve(policy, arch) for arch in arches])
+    made = compile(gate, optimize="fast")
+    prove(gate, made)
+    return made
 
 
 def back(text, *arches):

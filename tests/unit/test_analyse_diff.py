@@ -15,10 +15,17 @@ from sysgate.compiler import compile
 from sysgate.errors import CompileError
 from sysgate.policy import meaning, resolve
 from sysgate.policy.include import parse
+from sysgate.proof import prove
 
 
 def gate_of(text, *arches):
     return resolve.gate([resolve.resolve(parse(text, "x.policy"), arch) for arch in arches])
+
+
+def proved(gate):
+    made = compile(gate, optimize="fast")
+    prove(gate, made)
+    return made
 
 
 def shown(one, other, *arches):
@@ -101,8 +108,8 @@ def test_architectures_that_differ_in_the_same_way_share_an_entry():
 
 def test_a_program_is_compared_with_a_policy():
     gate = gate_of("read: fd == 0\nwrite: 1", "x86_64")
-    assert differences(gate, compile(gate, optimize="fast"), ("x86_64",)) == ()
-    other = compile(gate_of("read: fd == 0\nwrite: fd < 3", "x86_64"), optimize="fast")
+    assert differences(gate, proved(gate), ("x86_64",)) == ()
+    other = proved(gate_of("read: fd == 0\nwrite: fd < 3", "x86_64"))
     (found,) = differences(gate, other, ("x86_64",))
     assert (found.heads, found.condition, found.one.kind, found.other.kind) == (
         ("write",),
@@ -124,7 +131,7 @@ def test_what_differs_differs_and_what_does_not_is_the_same():
             )
         gates = [gate_of(text, "x86_64") for text in texts]
         found = differences(*gates, ("x86_64",))
-        programs = [compile(gate, optimize="fast") for gate in gates]
+        programs = [proved(gate) for gate in gates]
         for _ in range(60):
             number = rng.randrange(2)
             args = [rng.choice([0, 1, 2, 3, 4, 5, 6, 1 << 32 | 1, 0xFFFF_FFFF, 0x102]) for _ in range(3)] + [0, 0, 0]

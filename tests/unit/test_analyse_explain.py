@@ -16,6 +16,7 @@ from sysgate.compiler import compile
 from sysgate.facts import calls
 from sysgate.policy import meaning, resolve
 from sysgate.policy.include import parse
+from sysgate.proof import prove
 
 POLICY = """\
 default: errno(EPERM)
@@ -71,6 +72,7 @@ def test_a_number_without_a_name_is_explained_by_registers():
 
 def test_the_way_through_the_program_is_the_one_it_takes():
     program = compile(gate(), optimize="fast")
+    prove(gate(), program)
     way = explain.path(program, Call("x86_64", 0, (5, 0, 0, 0, 0, 0)))
     assert way.steps == len(way.lines)
     assert way.lines[0].at == 0
@@ -103,6 +105,7 @@ WORTH_TRYING = (0, 1, 2, 3, 9, 10, 0x8000_0000, 0x1_0000_0001, 0x1_0000_0000, 1 
 @pytest.mark.parametrize("setting", ["full", "fast"])
 def test_least_and_most_are_what_the_machine_takes_for_some_call_of_the_case(call, args, setting):
     made, rules = compile(gate(), optimize=setting), gate()
+    prove(rules, made)
     nr = calls.number("x86_64", call)
     met = {}
     for words in product(*([WORTH_TRYING if word is None else [word] for word in (*args, *[None] * 3)][:3])):
