@@ -136,3 +136,17 @@ def test_every_corruption_of_a_compiled_policy_is_judged_rightly(text: str) -> N
     refuted, proved = judged(Program(made.insns, made.big_endian), 300)
     assert refuted > 4 * len(made.insns)
     assert proved < refuted
+
+
+@pytest.mark.parametrize("arches", [("s390x",), ("x86_64", "i386", "x32"), ("aarch64", "arm")])
+def test_every_corruption_of_a_program_for_other_architectures_is_judged_rightly(arches: tuple[str, ...]) -> None:
+    from sysgate import Policy
+
+    # An argument of 64 bits, split over two registers on 32-bit ABIs; the halves swap places on s390x.
+    text = "default: errno(EPERM)\nread, write: fd < 3\npread64: pos < 0x100000001\nclose: 1"
+    if arches != ("s390x",):
+        text += f"\n[{arches[-1]}]\nftruncate: fd == 7"
+    made = Policy.parse(text).compile(arches, optimize="fast")
+    refuted, proved = judged(Program(made.insns, made.big_endian), 300)
+    assert refuted > 3 * len(made.insns)
+    assert proved < refuted
