@@ -181,6 +181,7 @@ def test_what_complain_writes_lets_the_same_command_run_and_little_else(
 ) -> None:
     policy = str(tmp_path / "app.policy")
     watched = sysgate("run", "--complain", "-o", policy, "--", *argv)
+    assert sysgate("fmt", "--check", policy).returncode == 0
     assert (watched.returncode, watched.stderr.count("NOT confined")) == (0, 2)
     confined = sysgate("run", "-p", policy, "--", *argv)
     assert (confined.returncode, confined.stdout, confined.stderr) == (0, watched.stdout, "")

@@ -289,6 +289,17 @@ def _print_json(ended: Ended) -> None:
         say(json.dumps(as_json(denial)))
 
 
+def _canonical(text: str) -> str:
+    """As `sysgate fmt` would have it; a text it cannot read stays as it is, for a recording must not be lost."""
+    from sysgate.errors import PolicyError
+    from sysgate.policy.layout import formatted
+
+    try:
+        return formatted(text)
+    except PolicyError:
+        return text
+
+
 def _write_rules(args: Namespace, command: list[bytes], ended: Ended) -> None:
     from sysgate.decode import escaped
     from sysgate.supervise import suggest
@@ -301,7 +312,7 @@ def _write_rules(args: Namespace, command: list[bytes], ended: Ended) -> None:
         lines = list(suggest.lines(ended.denials))
         release = ".".join(os.uname().release.split("-")[0].split(".")[:2])
         head = [f"# What {shown} called in one run that was watched, not confined.", f"since: {release}"]
-    text = "\n".join([*head, *lines, ""])
+    text = _canonical("\n".join([*head, *lines, ""]))
     where = ""
     if args.output is not None:
         try:
