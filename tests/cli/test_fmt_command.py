@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -34,6 +36,12 @@ def test_a_file_is_rewritten_in_place(sysgate: Run, file: Path) -> None:
     again = sysgate("fmt", str(file))
     assert again.stderr == "1 file left unchanged\n"
     assert file.stat().st_ino == written.st_ino
+
+
+def test_a_closed_standard_output_is_no_mistake() -> None:
+    line = f"printf 'read:1' | {sys.executable} -m sysgate fmt - >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_link_stays_one(sysgate: Run, file: Path) -> None:

@@ -130,6 +130,8 @@ def test_of_very_many_mistakes_the_first_thousands_are_told() -> None:
         "read: $ $ $",
         "read, , write: 1",
         "[x86_64]\nopenn: 1\n[all]",
+        "let A = {1}\nlet B = {A, A, A}",
+        "read: fd in {FOO, FOO}",
     ],
 )
 def test_one_mistake_is_one_error(text: str) -> None:

@@ -71,7 +71,8 @@ def _formatted(name: str, shown: str) -> tuple[str, str]:
 
 def _write(name: str, before: str, after: str) -> None:
     if name == "-":
-        sys.stdout.write(after)
+        if sys.stdout is not None:  # closed
+            sys.stdout.write(after)
     elif before != after:
         _replace(name, after)
 

@@ -64,9 +64,13 @@ class Names:
         self.lenient = False
         self.errors: list[PolicyError] = []
         self.expanded = 0
+        self._said: set[tuple[int, str]] = set()
         self._used: dict[str, int] = {}  # arguments of the rule at hand, and where they stand
 
     def fail(self, message: str, at: int, until: int | None = None, hint: str = "") -> None:
+        if (at, message) in self._said:
+            return  # the word stands in the statement once more
+        self._said.add((at, message))
         self.errors.append(self.source.error(message, at, until, hint))
         if len(self.errors) >= MAX_ERRORS:
             raise TooMany
