@@ -20,7 +20,7 @@ def run(args: Namespace) -> int:
     from sysgate.life.processes import listed
     from sysgate.report import process
 
-    found = listed()
+    found = listed(policies=args.json)
     if args.json:
         from json import dumps
 

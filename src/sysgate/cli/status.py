@@ -36,6 +36,10 @@ def run(args: Namespace) -> int:
 
         print(dumps(process.as_json(state)))
     elif args.format:
+        if state.mode == "filter" and state.policy is None:
+            who, why = f"{state.comm}[{state.pid}]", "; ".join(state.notes)
+            print(f"sysgate status: {who} is filtered, by what is not known: {why}", file=sys.stderr)
+            return 1
         print(process.proc(state, "c" if args.format == "proc" else "b"), end="")
     else:
         print(process.shown(state, lambda text, style: paint(text, style, sys.stdout)))

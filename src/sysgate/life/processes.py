@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from sysgate.errors import KernelError, SysgateError
-from sysgate.facts import arches, calls
+from sysgate.errors import KernelError
 from sysgate.kernel import procfs
+from sysgate.life import passing
 from sysgate.life.status import Reporter
-from sysgate.policy.ruleset import Constant
 from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sysgate.bpf.program import Program
     from sysgate.kernel.procfs import Status
     from sysgate.life.status import ProcessState
-    from sysgate.policy.ast import Policy
-    from sysgate.policy.ruleset import Bound, Segment
-
-_PASSES = ("allow", "log")
 
 
 class Listed(Value):
@@ -31,13 +29,16 @@ class Listed(Value):
     starter: str
 
 
-def listed() -> tuple[Listed, ...]:
-    """The filtered processes, by pid. An ordinary user sees its own; what ends meanwhile is left out."""
+def listed(*, policies: bool = True) -> tuple[Listed, ...]:
+    """The filtered processes, by pid. An ordinary user sees its own; what ends meanwhile is left out.
+
+    policies: whether those that only the kernel knows are recovered too, which can take a second each.
+    """
     import os
 
-    uid, reporter = os.geteuid(), Reporter()
+    uid, reporter = os.geteuid(), Reporter(recover=policies)
     found = []
-    counts: dict[Policy, int | None] = {}
+    counts: dict[object, int | None] = {}
     for pid in procfs.processes():
         seen = procfs.status(pid)
         if seen is None or (uid and seen.uid != uid) or not (seen.seccomp or _hidden(pid, seen)):
@@ -48,40 +49,21 @@ def listed() -> tuple[Listed, ...]:
             continue  # ended
         if state.mode == "off":
             continue
-        if state.policy is not None and state.policy not in counts:
-            counts[state.policy] = allowed(state.policy)
-        found.append(Listed(state, counts.get(state.policy) if state.policy else None, _starter(seen, state)))
+        found.append(Listed(state, _allowed(state, reporter.programs, counts), _starter(seen, state)))
     return tuple(found)
 
 
-def allowed(policy: Policy) -> int | None:
-    """How many of this machine's calls a policy may let pass; None where it says nothing of this machine."""
-    from sysgate.policy import resolve
-
-    native = arches.native()
-    if native is None:
+def _allowed(state: ProcessState, programs: Sequence[Program], counts: dict[object, int | None]) -> int | None:
+    if state.policy is not None:
+        if state.policy not in counts:
+            counts[state.policy] = passing.of_policy(state.policy)
+        return counts[state.policy]
+    if not programs:
         return None
-    try:
-        segments = resolve.resolve(policy, native.name).segments
-    except SysgateError:
-        return None
-    numbers = sorted(set(calls.table(native.name).values()))
-    return sum(_may_pass(segment) for segment in segments for nr in numbers if segment.low <= nr <= segment.high)
-
-
-def _may_pass(segment: Segment) -> bool:
-    if not segment.rules:
-        return segment.answer.kind in _PASSES
-    return all(_lets(rule) for rule in segment.rules)
-
-
-def _lets(rule: Bound) -> bool:
-    for expr, action in rule.cases:
-        if expr == Constant(True):
-            return action.kind in _PASSES
-        if action.kind in _PASSES and expr != Constant(False):
-            return True
-    return rule.otherwise.kind in _PASSES
+    key = tuple(programs)
+    if key not in counts:
+        counts[key] = passing.of_programs(key)
+    return counts[key]
 
 
 def _hidden(pid: int, seen: Status) -> bool:

@@ -68,9 +68,15 @@ def status(pid: int) -> ProcessState:
 
 
 class Reporter:
-    """Reports on several processes: notes are read once, and equal stacks of filters recovered once."""
+    """Reports on several processes: notes are read once, and equal stacks of filters recovered once.
 
-    def __init__(self) -> None:
+    recover: whether policies are recovered that nobody has noted. programs: the filters of the last process reported
+    on, without what sysgate adds to them; none where the kernel does not show them.
+    """
+
+    def __init__(self, *, recover: bool = True) -> None:
+        self.programs: tuple[Program, ...] = ()
+        self._recovering = recover
         self._notes: dict[int, tuple[Entry, ...]] = {}
         self._recovered: dict[tuple[Program, ...], Policy | str] = {}
 
@@ -83,6 +89,7 @@ class Reporter:
             raise KernelError(errno.ESRCH, f"there is no process {pid}, or it has ended")
         first = threads[0]
         known, notes = _Known(), []
+        self.programs = ()
         if first.seccomp == 2:
             found = self._noted(first)
             try:
@@ -91,6 +98,7 @@ class Reporter:
                 programs = None
                 if os.geteuid() == 0 or not found:
                     notes.append(error.message if os.geteuid() == 0 else "only root sees the kernel's filters")
+            self.programs = tuple(additions.without(program) for program in programs or ())
             known = self._known(first, found, programs)
         different = tuple(
             Thread(thread.pid, _MODES[thread.seccomp], thread.filters)
@@ -145,7 +153,7 @@ class Reporter:
             if joined:
                 return _Known(joined, REGISTERED, True, name, how)
         notes = [f"what is registered as {by_ordinal[number].name} is not what the kernel has" for number in forged]
-        recovered = self._recover(programs)
+        recovered = self._recover(self.programs) if self._recovering else None
         if isinstance(recovered, str):
             return _Known(None, KERNEL, False, "", "", (*notes, recovered))
         told = ("", "") if forged else (name, how)
@@ -159,7 +167,7 @@ class Reporter:
             from sysgate.analyse.decompile import to_policy
 
             try:
-                self._recovered[programs] = to_policy(tuple(additions.without(program) for program in programs))
+                self._recovered[programs] = to_policy(programs)
             except SysgateError as error:
                 self._recovered[programs] = f"the filters cannot be turned into a policy: {error}"
         return self._recovered[programs]

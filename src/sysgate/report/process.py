@@ -30,7 +30,7 @@ def shown(state: ProcessState, paint: Paint = lambda text, style: text) -> str:
     lines += [f"  {note}" for note in state.notes]
     if state.policy is not None:
         lines.append(f"  policy: {_whence(state)}")
-        lines += [f"    {line}" for line in _text(state.policy).splitlines()]
+        lines += [f"    {line}".rstrip() for line in _text(state.policy).splitlines()]
     elif state.mode == "filter":
         lines.append("  policy: not known")
     return "\n".join(lines)
