@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from sysgate.compiler import knowledge
@@ -187,6 +189,34 @@ def test_replace_changes_nodes_and_keeps_the_rest(store: Diagram) -> None:
 def test_whether_some_word_fits_all_facts(facts: tuple, answer: bool) -> None:
     assert knowledge.possible(facts) is answer
     assert answer == any(all(least <= v & mask <= most for mask, least, most in facts) for v in range(0x10000))
+
+
+def test_facts_are_judged_as_by_trying_every_word() -> None:
+    # The words of six bits; that all bits above are clear is one fact more.
+    random = Random(1)
+    small = (FULL ^ 0x3F, 0, 0)
+    for _ in range(3000):
+        facts = [small]
+        for _ in range(random.choice((1, 1, 2))):
+            mask = random.choice((0x3F, random.randrange(1, 0x40)))
+            least, most = sorted(random.randrange(0x40) & mask for _ in range(2))
+            facts.append((mask, least, most))
+        fits = any(all(least <= word & mask <= most for mask, least, most in facts) for word in range(0x40))
+        found = knowledge.possible(tuple(facts))
+        assert found or not fits, facts  # never ruled out what may come
+        if len(facts) == 2:
+            assert found == fits, facts
+
+
+def test_a_bound_is_exact(store: Diagram) -> None:
+    allow, kill, log = store.leaf("allow"), store.leaf("kill"), store.leaf("log")
+    # bits 2 and 3 are clear below the cut, so 4 does not come there, and 3 does
+    for value, kept in ((3, True), (4, False)):
+        equal = store.make(4, FULL, (value, value + 1), (kill, allow, kill))
+        root = store.make(4, 0xC, (4,), (equal, log))
+        pruned = knowledge.prune(store, root)
+        assert (pruned == root) is kept
+        assert store.decide(pruned, words(w4=value)) == ("allow" if kept else "log")
 
 
 def test_tests_that_are_answered_already_are_dropped(store: Diagram) -> None:

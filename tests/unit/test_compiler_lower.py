@@ -67,6 +67,8 @@ TOP = (1 << 32) - 1
         (Compare(FD, "==", TOP), [(TOP, TOP)]),  # stands for its bits
         (Compare(FD, "==", 1 << 32), []),
         (Compare(FD, "==", -(1 << 31) - 1), []),
+        (Compare(FD, "==", -(1 << 31)), [(1 << 31, 1 << 31)]),
+        (Compare(COUNT, "!=", TOP), [(0, TOP - 1)]),
         (Compare(FD, "!=", 3), [(0, 2), (4, TOP)]),
         (Compare(FD, "!=", 0), [(1, TOP)]),
         (Compare(FD, "!=", 1 << 40), [(0, TOP)]),
@@ -209,6 +211,15 @@ def test_rules_answer_the_same_as_diagram_and_as_chain(rules: list, answers: dic
     lowering = Lowering(diagram, Order())
     for root in (lowering.rules(rules), chain(lowering, rules)):
         assert {args: diagram.decide(root, words(*args)) for args in answers} == answers
+
+
+def test_the_chain_asks_each_condition_once() -> None:
+    diagram = Diagram()
+    lowering = Lowering(diagram, Order())
+    narrow, other = Compare(FD, "==", 1), Compare(COUNT, "==", 1)
+    assert diagram.least(chain(lowering, [Bound(((narrow, ALLOW),), ERRNO, None)])) == 2  # cuts at 1 and 2
+    two = [Bound(((narrow, ALLOW),), ERRNO, None), Bound(((other, ALLOW),), ERRNO, None)]
+    assert diagram.least(chain(lowering, two)) == 4
 
 
 def test_the_chain_is_linear_where_the_diagram_is_not() -> None:

@@ -264,6 +264,11 @@ def test_a_cube_comes_first_where_it_decides_much() -> None:
     assert tree[0] == JGE
 
 
+def test_a_single_number_among_others_wants_one_test() -> None:
+    made = ((0, 102, A, 0.6), (103, 103, B, 0.01), (104, FULL, A, 0.2))
+    assert fast.by_number(made, ((3, 0.6), (103, 0.01), (300, 0.2)), 0.03) == (JEQ, 103, B, A)
+
+
 def test_many_values_of_one_background_end_in_chains() -> None:
     made = tuple(
         run for value in range(0, 400, 10) for run in ((value, value + 8, A, 0.01), (value + 9, value + 9, B, 0.0))

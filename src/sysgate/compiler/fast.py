@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FEW = 12
 BLOCK = 40  # the same for numbers
 MOST = 60  # ... where they are cut in two, for the larger part
-NEAR = 4  # cuts tried on either side of the middle
+NEAR = 3  # cuts tried on either side of the middle
 SHARE = 0.05  # of an instruction's price that a run counts for when the middle is sought
 PLAIN_PRICE = 0.1  # of an instruction, where no arguments are tested
 MUCH = 0.25  # of all calls: what a cube at the root must decide
@@ -62,9 +62,12 @@ def by_number(runs: Runs, points: Points, price: float) -> Tree:
     found = cubes(runs, points)
     if found and len(runs) > 2:
         mask, target = ~found[0][0] & FULL, found[0][1]
-        rest = tuple([point for point in points if point[0] & mask])
-        if sum([w for _, w in rest]) < (1 - MUCH) * sum([w for _, w in points]):
-            return JSET, mask, _blocks(touching(runs, mask, rest), price), target
+        outside = tuple([point for point in points if point[0] & mask])
+        whole = sum([w for _, w in points])
+        if sum([w for _, w in outside]) < (1 - MUCH) * whole:
+            rest = touching(runs, mask, outside)
+            if len(runs) > FEW or price + whole + Intervals(rest, price).best < Intervals(runs, price).best:
+                return JSET, mask, _blocks(rest, price), target
     return _blocks(runs, price)
 
 
