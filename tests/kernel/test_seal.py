@@ -52,6 +52,33 @@ def test_main_has_a_policy_of_its_own_beside_the_wide_one(as_user, flags):
     assert (done.returncode, done.stdout) == (3, "started\nended\n")
 
 
+@pytest.mark.parametrize("flags", [("-m32",), ("-m32", "-static")], ids=["dynamic", "static"])
+@pytest.mark.parametrize(("words", "code", "said"), [((), 3, "started\nended\n"), (("mkdir",), 159, "started\n")])
+def test_main_of_a_32_bit_program(as_user, flags, words, code, said):
+    lines = ("[i386]", *HANDFUL)
+    done = run(as_user, [*rules(*lines), "--when", "main"], [built("sealed.c", *flags), *words])
+    assert (done.returncode, done.stdout) == (code, said)
+
+
+BOTH_FREE = ("default: allow", "[i386]", "default: allow", "mkdir: 0 else errno(EACCES)")
+
+
+def test_a_call_of_a_32_bit_program(as_user):
+    program = [built("sealed.c", "-m32"), "mkdir"]
+    done = run(as_user, [*rules(*BOTH_FREE), "--when", "mkdir"], program)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "started\nended\n", "")
+
+
+def test_a_32_bit_program_is_ended_in_words_where_its_start_does_not_allow_seccomp(as_user):
+    program = built("sealed.c", "-m32")
+    narrow = Path(program).with_name("narrow32.policy")
+    narrow.write_text("\n".join(BOTH_FREE))
+    wide = rules(*BOTH_FREE[:-1], "seccomp: 0 else errno(EPERM)")
+    done = run(as_user, [*wide, "--then", str(narrow), "--when", "mkdir"], [program, "mkdir"])
+    assert (done.returncode, done.stdout) == (125, "started\n")
+    assert "refuses seccomp" in done.stderr
+
+
 def test_start_up_calls_are_not_open_for_longer_than_the_start_up(as_user):
     done = run(as_user, [*rules("default: allow", "openat: 0"), "--when", "main"], ["/bin/cat", "/etc/passwd"])
     assert (done.returncode, done.stdout) == (159, "")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sysgate.life.attach_target import Target
     from sysgate.life.moment import Moment
     from sysgate.policy.ast import Policy
+    from sysgate.policy.ruleset import Gate
 
 _READY, _CONFINED, _FAILED = b"ready", b"confined", b"failed"
 
@@ -94,12 +95,12 @@ class Armed:
     """A tracer, in a process of its own, that waits for the moment of a program that is started now.
 
     Use as launch's `held`: called with the held child it begins to trace, then the program may start. If the tracer is
-    killed the program is too. Afterwards `outcome` says what became of it. name: as life.moment.moment. Raises
-    PolicyError, CompileError.
+    killed the program is too. Afterwards `outcome` says what became of it. name: as life.moment.moment. start: what
+    the program starts behind. Raises PolicyError, CompileError.
     """
 
-    def __init__(self, policy: Policy, name: str) -> None:
-        self._policy, self._made = policy, attachable(policy)
+    def __init__(self, policy: Policy, name: str, start: Gate) -> None:
+        self._policy, self._made, self._start = policy, attachable(policy), start
         self._moment = moment(name, self._made.audits)
         self._reports = -1
 
@@ -153,7 +154,7 @@ class Armed:
                 registry.record(pid, self._policy, form=FORM, how=f"run --when {self._moment.name}")
                 os.write(0, _CONFINED)
 
-            tracer = Tracer(threads, self._made, self._moment, ticket=ticket, told=told, fatal=True)
+            tracer = Tracer(threads, self._made, self._moment, ticket=ticket, start=self._start, told=told, fatal=True)
             os.write(0, _READY)
             tracer.serve()
         except KernelError as error:

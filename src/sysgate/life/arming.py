@@ -20,6 +20,7 @@ from sysgate.kernel import procfs, ptrace, seccomp, syscall_stop
 from sysgate.life import attach_target, waits
 from sysgate.life.abi import I386, abi_of
 from sysgate.life.attach import load, programs_of
+from sysgate.life.attach_program import of_gate
 from sysgate.life.remote import Held
 from sysgate.life.strict import BEFORE_MAIN, DEBUG_ADDRESS, DEBUG_CONTROL, EXECUTION_ENABLED
 
@@ -27,10 +28,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sysgate.bpf.program import Program
     from sysgate.kernel.syscall_stop import SyscallStop
     from sysgate.life.attach_program import Attachable
     from sysgate.life.moment import Moment
     from sysgate.life.waits import Wait
+    from sysgate.policy.ruleset import Gate
 
 OPTIONS = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -67,10 +70,10 @@ class Thread:
 class Tracer:
     """Traces threads until each process among them has met its moment or ended.
 
-    threads: traced already, with OPTIONS. ticket: the words that let seccomp(2) pass; None where the filters a process
-    stands behind are to be asked. told: is called with each process put behind the policy, while a thread of it
-    is still stopped. fatal: a process that
-    cannot be is ended (it was started on the promise that it would be); else it is let go as it was.
+    threads: traced already, with OPTIONS. ticket: the words that let seccomp(2) pass behind start, which the processes
+    were started behind; None where the filters a process stands behind are to be asked. told: is called with each
+    process put behind the policy, while a thread of it is still stopped. fatal: a process that cannot be is ended (it
+    was started on the promise that it would be); else it is let go as it was.
     """
 
     def __init__(
@@ -80,11 +83,12 @@ class Tracer:
         moment: Moment,
         *,
         ticket: tuple[int, ...] | None,
+        start: Gate | None = None,
         told: Callable[[int], None],
         fatal: bool,
     ) -> None:
         self.threads = threads
-        self._made, self._moment, self._ticket = made, moment, ticket
+        self._made, self._moment, self._ticket, self._start = made, moment, ticket, start
         self._told, self._fatal = told, fatal
         self._ending = False
         self._flags = seccomp.FLAGS["tsync"]
@@ -202,12 +206,16 @@ class Tracer:
             abi = abi_of(ptrace.registers(tid))
             if abi.audit not in self._made.audits:
                 raise KernelError(errno.EINVAL, f"process {tgid} speaks {abi.name}, of which the policy says nothing")
-            if self._ticket is not None and abi is I386:  # tickets are for calls of 64 bits
-                raise KernelError(errno.ENOEXEC, f"process {tgid} speaks i386: `run --when` is for x86_64 programs")
-            filters = programs_of(tgid, tid) if self._ticket is None and before.seccomp else None
+            filters: tuple[Program, ...] | None = None
+            ticket = self._ticket or ()
+            if self._start is not None and abi is I386:
+                # Tickets are for calls of 64 bits: what it was started behind must let it call seccomp(2) anyway.
+                filters, ticket = (of_gate(self._start).program,), ()
+            elif self._ticket is None and before.seccomp:
+                filters = programs_of(tgid, tid)
             held = Held(tid, at_entry=at_entry, filters=filters)
             try:
-                load(held, self._made, self._flags, self._ticket or ())
+                load(held, self._made, self._flags, ticket)
             finally:
                 held.settle()
             for other in attach_target.living(tgid):

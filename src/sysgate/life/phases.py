@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sysgate.action import ALLOW
 from sysgate.facts import arches, calls
-from sysgate.life.abi import X86_64
+from sysgate.life.abi import I386, X86_64
 from sysgate.life.armed import Armed
 from sysgate.life.strict import IN_LOADER
 from sysgate.policy.ruleset import Gate, Segment
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sysgate.policy.ast import Policy
 
 _FREE = "default: allow\n"
+_FREE_OF_BOTH = f"{_FREE}[i386]\n{_FREE}"
 _SECCOMP = frozenset({X86_64.numbers["seccomp"]})
 
 
@@ -32,13 +33,15 @@ def run(argv: Sequence[bytes], wide: Policy | None, then: Policy, when: str) -> 
     from sysgate.launch import foreground, prepared
     from sysgate.policy import include
 
-    armed = Armed(then, when)
+    narrow = prepared.prepare(then).gate
     if wide is not None:
         gate = prepared.prepare(wide).gate
     elif when == "main":
-        gate = with_start(prepared.prepare(then).gate)
+        gate = with_start(narrow)
     else:
-        gate = prepared.prepare(include.parse(_FREE, "<start>")).gate
+        free = _FREE_OF_BOTH if any(audit == I386.audit for audit, _ in narrow.entries) else _FREE
+        gate = prepared.prepare(include.parse(free, "<start>")).gate
+    armed = Armed(then, when, gate)
     # Later it may have no privilege to do without it, and prctl(2) may be refused.
     task.renounce_new_privileges()
     ready = prepared.Prepared(gate, _SECCOMP, wide)
@@ -47,11 +50,15 @@ def run(argv: Sequence[bytes], wide: Policy | None, then: Policy, when: str) -> 
 
 
 def with_start(gate: Gate) -> Gate:
-    """A gate that also allows what a program's loader and C library call before main."""
+    """A gate that also allows what a program's loader and C library call before main.
+
+    i386 programs may call seccomp(2) as well, which only narrows: tickets are for calls of 64 bits.
+    """
     entries = []
     for audit, segments in gate.entries:
         names = [arch.name for arch in arches.by_audit(audit)]
-        numbers = sorted({nr for name in names for call in IN_LOADER if (nr := calls.number(name, call)) is not None})
+        start = (*IN_LOADER, "seccomp") if audit == I386.audit else IN_LOADER
+        numbers = sorted({nr for name in names for call in start if (nr := calls.number(name, call)) is not None})
         entries.append((audit, _allowing(segments, numbers)))
     return Gate(tuple(entries), gate.foreign, gate.big_endian)
 
