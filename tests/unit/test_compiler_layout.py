@@ -31,6 +31,8 @@ def test_equal_steps_are_one_and_a_jump_to_one_place_is_none() -> None:
     load = steps.add(LD, 0, jump)
     assert [steps.heights[index] for index in (one, jump, load)] == [1, 2, 3]
     assert steps.below(load) == {load, jump, one, two}
+    for ways in ((one, load), (load, one)):  # the longer way counts, whichever it is
+        assert steps.heights[steps.add(JGE, 9, *ways)] == 4
 
 
 def test_what_is_built_on_trial_is_forgotten() -> None:
@@ -45,6 +47,8 @@ def test_what_is_built_on_trial_is_forgotten() -> None:
     assert steps.share(again) == 0.5  # nothing is known of it any more
     steps.weigh(again, 3.0, 1.0)
     assert steps.share(again) == 0.75
+    steps.weigh(again, 0.0, 8.0)
+    assert steps.share(again) == 0.25
 
 
 def test_a_tree_becomes_steps_with_the_weights_of_its_ways() -> None:
@@ -97,6 +101,27 @@ def test_an_instruction_that_is_led_to_stands_before_what_follows_it() -> None:
     assert len(insns) == 8
 
 
+def test_a_load_stands_right_before_a_test_that_others_jump_to() -> None:
+    steps = Steps()
+    one, two, three = (ret(steps, value) for value in (1, 2, 3))
+    test = steps.add(JEQ, 7, one, two)
+    masked = steps.add(AND, 0xFF, test)
+    side = steps.add(JEQ, 3, test, three)  # placed first, and the test with it
+    jump = steps.add(JGE, 0x100, masked, side)
+    steps.weigh(jump, 0.9, 0.1)
+    insns = lay_out(steps, steps.add(LD, 0, jump), 0.03, (0.0,))
+    assert len(insns) == 8  # nothing twice, no ja
+    assert [run(insns, number)[0] for number in (0x107, 0x108, 3, 4)] == [1, 2, 2, 3]
+
+
+def well_formed(insns: tuple) -> bool:
+    """Jumps are within reach, and what does not jump has no distances."""
+    return all(
+        0 <= jt <= REACH and 0 <= jf <= REACH if code in (JEQ, JGE, JSET) else (jt, jf) == (0, 0)
+        for code, jt, jf, _ in insns
+    )
+
+
 def chain(length: int, answers: int) -> tuple[Steps, int, dict[int, int]]:
     """A chain of jeq to so many answers, far longer than a jump reaches."""
     steps = Steps()
@@ -113,7 +138,7 @@ def chain(length: int, answers: int) -> tuple[Steps, int, dict[int, int]]:
 def test_targets_out_of_reach_get_a_copy_that_is_near(seldom: tuple) -> None:
     steps, root, expected = chain(700, 3)
     insns = lay_out(steps, root, 0.03, seldom)
-    assert all(0 <= jt <= REACH and 0 <= jf <= REACH for _, jt, jf, _ in insns)
+    assert well_formed(insns)
     for number, answer in expected.items():
         assert run(insns, number) == (answer, number + 3)  # no ja on the way
     assert run(insns, 700)[0] == 999
@@ -152,7 +177,7 @@ def test_places_do_not_change_the_answers(count: int) -> None:
         steps, root = drawn(Random(seed), count)
         for seldom in ((0.0,), (0.01,), (0.0, 0.003, 0.01, 0.03)):
             insns = lay_out(steps, root, 0.03, seldom)
-            assert all(0 <= jt <= REACH and 0 <= jf <= REACH for _, jt, jf, _ in insns)
+            assert well_formed(insns)
             assert [run(insns, number)[0] for number in range(70)] == [
                 walk(steps, root, number) for number in range(70)
             ]
