@@ -47,11 +47,23 @@ _values: dict[tuple[str, str], int | None] = {}
 
 
 def _value(name: str, arch: str) -> int | None:
-    found = table.row(f"constants_{arch}", name) or table.row("constants", name)
-    if found:
-        return None if found[1] == "-" else int(found[1])
-    request = table.row("ioctls", name)
-    return _request(request, letter(arch)) if request else None
+    found = table.row(f"constants_{arch}", name)
+    if found is None:
+        found, is_request = _shared(name)
+        if found and is_request:
+            return _request(found, letter(arch))
+    return None if found is None or found[1] == "-" else int(found[1])
+
+
+_rows: dict[str, tuple[list[str] | None, bool]] = {}
+
+
+def _shared(name: str) -> tuple[list[str] | None, bool]:
+    """The row that is for all architectures, and whether it is an ioctl request's."""
+    if name not in _rows:
+        constant = table.row("constants", name)
+        _rows[name] = (constant, False) if constant else (table.row("ioctls", name), True)
+    return _rows[name]
 
 
 def _request(fields: list[str], here: str) -> int | None:
@@ -65,7 +77,7 @@ def _request(fields: list[str], here: str) -> int | None:
 
 def exists(name: str) -> bool:
     """Whether some architecture has a constant or ioctl request of this name."""
-    return bool(table.row("constants", name) or table.row("ioctls", name))
+    return _shared(name)[0] is not None
 
 
 def families(call: str, argument: str) -> tuple[Family, ...]:

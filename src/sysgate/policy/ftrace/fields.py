@@ -85,6 +85,16 @@ def event(name: str, arch: str) -> Event:
     events decides (x86_64); a call without an event there, or on another architecture, has its prototype's fields.
     Raises PolicyError for an unknown call, and for one whose arguments nobody knows.
     """
+    key = name, arch
+    if key not in _events:
+        _events[key] = _event(name, arch)
+    return _events[key]
+
+
+_events: dict[tuple[str, str], Event] = {}
+
+
+def _event(name: str, arch: str) -> Event:
     bare = name.removeprefix(ftrace_events.PREFIX)
     call = calls.resolve(arch, bare)
     listed = _listed(bare, arch)

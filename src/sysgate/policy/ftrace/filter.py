@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sysgate.errors import PolicyError, SysgateError
-from sysgate.policy.ftrace import cpulist, fields, parser
+from sysgate.policy.ftrace import fields, parser
 from sysgate.policy.ftrace.chars import SPACE
 from sysgate.policy.ftrace.predicate import Record
 from sysgate.policy.ftrace.text import Text
@@ -52,7 +52,7 @@ class Filter:
         self.everything = read.data.lstrip(bytes(SPACE)) == b"0"
         self.steps: tuple[parser.Step, ...] = ()
         if not self.everything:
-            self.steps = parser.parse(read, self.event, cpulist.possible() if cpus is None else cpus)
+            self.steps = parser.parse(read, self.event, cpus)
 
     def match(
         self,

@@ -36,10 +36,10 @@ _MAX_NUMBER = 24  # parse_pred, num_buf
 _QUOTES = b"'\""
 
 
-def parse(source: Source, event: Event, cpus: int) -> tuple[Step, ...]:
+def parse(source: Source, event: Event, cpus: int | None) -> tuple[Step, ...]:
     """The filter in reverse Polish order: predicates, "and", "or" and "not". Raises PolicyError.
 
-    cpus: how many processors `CPUS{…}` may name.
+    cpus: how many processors `CPUS{…}` may name; None: as many as this kernel is prepared for.
     """
     _balanced(source)
     return _Reader(source, event, cpus).filter()
@@ -81,7 +81,7 @@ class _Level:
 class _Reader:
     """The pass over the text (predicate_parse): position, open parentheses, steps so far."""
 
-    def __init__(self, source: Source, event: Event, cpus: int) -> None:
+    def __init__(self, source: Source, event: Event, cpus: int | None) -> None:
         self.source, self.event, self.cpus = source, event, cpus
         self.data, self.at = source.data, 0
         self.levels = [_Level(negated=False)]
@@ -243,14 +243,15 @@ class _Reader:
         end = self.data.find(b"}", start)
         if end < 0:
             raise self.error("Missing '}'", start, len(self.data) - start)
-        members = cpulist.members(self.data[start + 1 : end], self.cpus) if end > start + 1 else None
+        cpus = cpulist.possible() if self.cpus is None else self.cpus
+        members = cpulist.members(self.data[start + 1 : end], cpus) if end > start + 1 else None
         if members is None:
-            hint = f"as in CPUS{{0-3,8}}; this machine has {self.cpus}"
+            hint = f"as in CPUS{{0-3,8}}; this machine has {cpus}"
             raise self.error("Invalid cpulist", start + 1, end - start - 1, hint)
         self.at = end + 1
         if len(members) == 1:  # then a plain number, and & asks whether it is that one
             return Number(field, "==" if op == "&" else op, min(members))
-        return Cpus(field, op, members, self.cpus)
+        return Cpus(field, op, members, cpus)
 
     def text(self, field: Field, op: str, operator_at: int, *, user: bool) -> Predicate:
         if op not in ("==", "!=", "~"):
