@@ -57,7 +57,14 @@ def test_the_same_policy_gives_the_same_bytes(sysgate, file: Path, tmp_path: Pat
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-@pytest.mark.parametrize("profile", ['{"read": 10, "write": 5}', "read: 10  # often\nwrite: 5\n"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        '{"read": 10, "write": 5}',
+        "read: 10  # often\nwrite: 5\n",
+        '{"read": 10, "ioctl": {"count": 7, "values": {"cmd": {"TCGETS": 5, "0x5413": 1}}}}',
+    ],
+)
 def test_a_profile_may_be_json_or_lines(sysgate, file: Path, tmp_path: Path, profile: str) -> None:
     counts = tmp_path / "counts"
     counts.write_text(profile)
@@ -66,7 +73,15 @@ def test_a_profile_may_be_json_or_lines(sysgate, file: Path, tmp_path: Path, pro
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"), [("read 10", "counts:1:1"), ('{"read": "x"}', "counts"), ("raed: 1", "raed"), ("{", "JSON")]
+    ("profile", "said"),
+    [
+        ("read 10", "counts:1:1"),
+        ('{"read": "x"}', "counts"),
+        ("raed: 1", "raed"),
+        ("{", "JSON"),
+        ('{"read": {"count": 1, "values": {"df": {"1": 1}}}}', "df"),
+        ('{"read": {"values": {}}}', "count"),
+    ],
 )
 def test_a_wrong_profile_is_said(sysgate, file: Path, tmp_path: Path, profile: str, said: str) -> None:
     counts = tmp_path / "counts"
