@@ -384,3 +384,31 @@ def test_a_new_terminal_size_reaches_the_program_once(terminal: Terminal) -> Non
     terminal.until("ready")
     fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
     terminal.until("n=1")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (
+            ["mkdir: 0 else trap(3)"],
+            "a trap, which is the kernel's own; the lines that trap:\n    <-e 2>:1: mkdir: 0 else trap(3)\n",
+        ),
+        (["deny: trap", "mkdir: 0"], "the lines that trap:\n    <-e 2>:1: deny: trap\n"),
+        (
+            [f"mkdir: mode == {at} else trap" for at in range(5)],
+            "<-e 4>:1: mkdir: mode == 2 else trap\n    and 2 lines more\n",
+        ),
+    ],
+)
+def test_the_lines_that_trap_are_told(sysgate: Sysgate, rules: list[str], said: str) -> None:
+    options = [word for rule in rules for word in ("-e", rule)]
+    done = sysgate("run", *ALLOW, *options, "--", "mkdir", "/nonexistent/x")
+    assert done.returncode == 159
+    assert done.stderr.endswith(said)
+
+
+def test_a_sigsys_of_the_programs_own_is_no_refusal(sysgate: Sysgate) -> None:
+    done = sysgate("run", *ALLOW, "--", "sh", "-c", "kill -SYS $$")
+    assert (done.returncode, done.stderr) == (159, "sysgate: ended by SIGSYS, though sysgate saw no call refused\n")
+    done = sysgate("run", "--no-explain", *ALLOW, "-e", "mkdir: 0", "--", "mkdir", "/nonexistent/x")
+    assert done.stderr == "sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap\n"

@@ -126,7 +126,8 @@ def run(args: Namespace) -> int:
         if args.output is not None:
             _try_to_write(args.output)
         say("sysgate: complain mode: this run is NOT confined, nothing is refused")
-    ready = prepared.prepare(policy_of(args))
+    policy = policy_of(args)
+    ready = prepared.prepare(policy)
     form = prepared.OBSERVED if args.complain else prepared.NATIVE if args.no_explain else prepared.EXPLAINED
     try:
         ended = foreground.run(command, ready, form, told=_teller(args))
@@ -138,7 +139,7 @@ def run(args: Namespace) -> int:
     elif args.json:
         _print_json(ended)
     elif not args.quiet:
-        _print_rest(args, ended)
+        _print_rest(policy, ended, explained=not args.no_explain)
     return ended.code
 
 
@@ -266,7 +267,7 @@ def _teller(args: Namespace) -> Told | None:
     return tell
 
 
-def _print_rest(args: Namespace, ended: Ended) -> None:
+def _print_rest(policy: Policy, ended: Ended, *, explained: bool) -> None:
     if ended.denials:
         from sysgate.report.denial import summary
 
@@ -274,7 +275,9 @@ def _print_rest(args: Namespace, ended: Ended) -> None:
         if repeated:
             say(repeated)
     if ended.code == _KILLED_BY_SIGSYS and all(denial.action == "errno" for denial in ended.denials):
-        say("sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap")
+        from sysgate.report.denial import of_sigsys
+
+        say(of_sigsys(policy, explained=explained and not (ended.note or ended.trouble)))
     for line in (ended.note, ended.trouble and f"not every refusal could be explained ({ended.trouble})"):
         if line:
             say(f"sysgate: {line}")

@@ -11,8 +11,10 @@ from sysgate.policy import ast
 from sysgate.policy.lexer import Source, comment_of
 from sysgate.policy.parser import parse_file
 from sysgate.policy.printer import INDENT, Printer, plain, version
+from sysgate.value import building
 
 
+@building
 def formatted(text: str, name: str = "<policy>") -> str:
     """The text in canonical form. Raises PolicyError where it cannot be read; what its names mean is not asked."""
     source = Source(text, name)

@@ -11,10 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sysgate.policy.ast import Answer, Body, Policy
     from sysgate.supervise.denial import Denial
 
 LONGEST = 240  # characters of a policy line that are shown
 _MOST = 20  # repeated denials listed in a summary
+_MOST_TRAPS = 3
 _STRINGS = '"'
 
 
@@ -45,6 +47,35 @@ def summary(denials: Iterable[Denial]) -> str:
         rest = repeated[_MOST:]
         lines.append(f"sysgate: and {len(rest)} more kinds of refusal, {sum(count for count, _ in rest)} times")
     return "\n".join(lines)
+
+
+def of_sigsys(policy: Policy, *, explained: bool) -> str:
+    """What ended a program by SIGSYS where no denial says it. explained: kills would have been told, traps are not."""
+    if not explained:
+        return "sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap"
+    lines = [f"    {line}" for line in _trapping(policy)]
+    if len(lines) > _MOST_TRAPS:
+        lines[_MOST_TRAPS:] = [f"    and {len(lines) - _MOST_TRAPS} lines more"]
+    by = (
+        ": a trap, which is the kernel's own; the lines that trap:" if lines else ", though sysgate saw no call refused"
+    )
+    return "\n".join([f"sysgate: ended by SIGSYS{by}", *lines])
+
+
+def _trapping(policy: Policy) -> list[str]:
+    lines = [(rule.source, rule.at, rule.end, _answers(rule.body)) for rule in policy.rules]
+    written = [line for side in policy.sides for line in side.default.values()]
+    written += [line for scope in policy.scopes for line in scope.deny.values()]
+    lines += [(line.source, line.at, line.end, [line.answer]) for line in written]
+    return [
+        f"{escaped(source.name)}:{source.line_of(at)}: {_shortened(escaped(source.text_of(at, end)))}"
+        for source, at, end, answers in lines
+        if any(answer.kind == "trap" for answer in answers)
+    ]
+
+
+def _answers(body: Body) -> list[Answer]:
+    return [answer for _, answer in body.cases] + ([body.otherwise] if body.otherwise else [])
 
 
 def as_json(denial: Denial) -> dict[str, object]:
