@@ -224,6 +224,27 @@ def test_every_unconditional_allow_is_within_what_the_kernel_follows(optimize: s
     assert set(codes(program)) <= {LD, AND, JA, JEQ, JGE, JSET, RET, 0x25}
 
 
+@pytest.mark.parametrize(
+    ("test", "instructions"),
+    [
+        ("mode & 0x30", [(JSET, 0x30)]),
+        ("!(mode & 0x30)", [(JSET, 0x30)]),
+        ("(mode & 0x30) >= 0x20", [(JSET, 0x20)]),  # its highest bit tells
+        ("(mode & 0x30) == 0x20", [(AND, 0x30), (JEQ, 0x20)]),  # of 0x20 … 0x2f only one value is left
+        ("(mode & 0x30) in {0x10, 0x20, 0x30}", [(JSET, 0x30)]),
+        ("mode == 0x1f", [(JEQ, 0x1F)]),
+        ("mode != 0x1f", [(JEQ, 0x1F)]),
+        ("mode > 0x1f", [(JGE, 0x20), (JGE, 0x8000_0000)]),  # signed
+        ("mode & 0xff00 || mode == 0x31", [(JSET, 0xFF00), (JEQ, 0x31)]),
+    ],
+)
+def test_a_test_takes_as_few_instructions_as_there_are(test: str, instructions: list) -> None:
+    program = made(f"default: errno(EPERM)\naccess: {test}\n")
+    at = [k for code, _, _, k in program.insns].index(24)  # the low half of the second argument is loaded
+    found = [(code, k) for code, _, _, k in program.insns[at + 1 :] if code not in (RET, LD)]
+    assert sorted(found) == sorted(instructions)
+
+
 def test_equal_tests_of_different_calls_are_one() -> None:
     one = made("default: errno(EPERM)\nread: reg0 in {5, 100, 3000}\n")
     many = made("default: errno(EPERM)\nread, ioctl, lseek, fcntl: reg0 in {5, 100, 3000}\n")

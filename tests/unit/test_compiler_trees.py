@@ -89,6 +89,7 @@ def test_the_nearest_values_inside_and_touching_a_set_of_bits(value: int, bits: 
     touching = [v for v in range(0x200) if v & bits]
     least = next((v for v in inside if v >= value), None)
     assert runs.least_inside(value, bits) == (FULL + 1 if least is None else least)
+    assert runs.greatest_inside(value, bits) == max(v for v in inside if v <= value)
     assert runs.least_touching(value, bits) == next(v for v in touching if v >= value)
     assert max(runs.greatest_touching(value, bits), -1) == max((v for v in touching if v <= value), default=-1)
 

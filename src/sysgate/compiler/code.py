@@ -10,7 +10,7 @@ from __future__ import annotations
 from sysgate.action import Action
 from sysgate.compiler.diagram import ARCH, FULL, LEAF
 from sysgate.compiler.profile import shares as shares_of
-from sysgate.compiler.runs import joined
+from sysgate.compiler.runs import greatest_inside, joined
 from sysgate.compiler.steps import AND, JEQ, JGE, JSET, LD, OR_X, RET, TAX, XOR, Steps
 
 TYPE_CHECKING = False
@@ -149,7 +149,7 @@ class Coder:
             if bits:
                 cost = 1 + shares[0] * warm[0][1] + shares[1] * warm[1][1]
                 return self._bits(bits, warm[1][0], warm[0][0], shares), cost
-        step, cost = self.tree((0, *cuts), [self.entry(kid) for kid in kids], shares, weight)
+        step, cost = self.tree((0, *cuts), [self.entry(kid) for kid in kids], shares, weight, mask)
         return self.steps.add(AND, mask, step), cost + 1
 
     def _rare_values(self, index: int, shares: Sequence[float]) -> Rare | None:
@@ -190,13 +190,21 @@ class Coder:
         return step
 
     def tree(
-        self, starts: Sequence[int], targets: Sequence[tuple[int, float]], shares: Sequence[float], weight: float
+        self,
+        starts: Sequence[int],
+        targets: Sequence[tuple[int, float]],
+        shares: Sequence[float],
+        weight: float,
+        mask: int = FULL,
     ) -> tuple[int, float]:
-        """The first step of a search for the interval, and how many steps that and what follows make."""
+        """The first step of a search for the interval, and how many steps that and what follows make.
+
+        mask: the bits that the accumulator may have; an interval of one such value takes one test.
+        """
         after = sum([share * target[1] for share, target in zip(shares, targets)])
         runs = joined(
             [
-                (start, end - 1, target[0], share)
+                (start, end - 1 if mask == FULL else greatest_inside(end - 1, mask), target[0], share)
                 for start, end, target, share in zip(starts, [*starts[1:], FULL + 1], targets, shares)
             ]
         )

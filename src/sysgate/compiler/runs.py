@@ -57,6 +57,15 @@ def least_inside(value: int, bits: int) -> int:
     return value & ~(raised - 1) & bits | raised
 
 
+def greatest_inside(value: int, bits: int) -> int:
+    """The greatest v <= value whose set bits all lie in bits."""
+    outside = value & ~bits
+    if not outside:
+        return value
+    below = (1 << outside.bit_length() - 1) - 1
+    return value & bits & ~below | bits & below
+
+
 def least_touching(value: int, bits: int) -> int:
     """The least v >= value that has some of bits set; bits is not 0. May exceed 2**32."""
     if value & bits:
