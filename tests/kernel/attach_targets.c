@@ -133,6 +133,10 @@ int main(int count, char **words)
 	const char *mode = count > 1 ? words[1] : "";
 	char c;
 	pthread_t thread;
+	if (!strncmp(mode, "filtered-", 9)) {
+		filter(0, SYS_rmdir, SECCOMP_RET_ERRNO | EPERM);
+		mode += 9;
+	}
 	if (timed(mode))
 		return 0;
 	if (!strcmp(mode, "nanosleep")) {

@@ -230,6 +230,16 @@ def test_a_filtered_process_that_allows_seccomp_is_attached_to_by_root_alone(as_
         assert woken(process, "x") == f"1 0 {EACCES if done.returncode == 0 else 2}\n"
 
 
+@pytest.mark.parametrize(("mode", "result"), [("filtered-epoll-timed", "0 0"), ("filtered-sigwait-timed", "-1 11")])
+def test_a_refusal_that_takes_a_stop_does_not_end_a_wait(as_user, request, mode, result):
+    root = request.node.callspec.params["as_user"] == "root"
+    with target(as_user([built("attach_targets.c"), mode])) as process:
+        time.sleep(1)
+        done = attach(as_user, process.pid, *NO_MKDIR)
+        assert (done.returncode, "only root" in done.stderr) == ((0, False) if root else (1, True))
+        assert process.communicate(timeout=20)[0] == f"{result} {EACCES if root else 2}\non time\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes two users")
 def test_another_users_process_is_refused():
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

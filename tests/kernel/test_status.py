@@ -278,6 +278,19 @@ print("slept", time.monotonic() - began >= 1.0)
     assert foreign[0].stdout.readline() == "slept True\n"
 
 
+def test_who_may_not_see_the_filters_does_not_stop_anybody_to_ask(running: tuple[int, AsUser]) -> None:
+    pid, as_user = running
+
+    def switches() -> int:
+        said = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return int(said["voluntary_ctxt_switches"])
+
+    time.sleep(0.2)  # until it sleeps
+    before = switches()
+    subprocess.run(as_user(tool("status", str(pid))), check=True, capture_output=True)
+    assert (switches() == before) is not (ROOT and as_user([]) == [])
+
+
 @pytest.mark.parametrize("mode", ["epoll-timed", "sigwait-timed"])
 def test_looking_does_not_end_a_wait(mode: str) -> None:
     with target([built("attach_targets.c"), mode]) as process:

@@ -141,13 +141,13 @@ def _confine(
     began = time.perf_counter_ns()
     _stop(tid)
     try:
-        if filters is None and target.filtered:
-            filters = programs_of(target.pid, tid)
         held = Held(tid, near=target.near, top=target.top, filters=filters, seen=seen)
     except BaseException:
         ptrace.detach(tid)
         raise
     try:
+        if filters is None and target.filtered:
+            held.filters = programs_of(target.pid, tid)
         _refuse_restart(held, made)
         _refuse_abi(target, held.abi, made)
         load(held, made, flags)
@@ -211,23 +211,25 @@ def _noted_programs(target: Target) -> tuple[Program, ...] | None:
 
 
 def programs_of(pid: int, tid: int) -> tuple[Program, ...]:
-    """The programs that a stopped thread stands behind: one may kill for a call of seccomp(2).
+    """The programs that a stopped thread stands behind, equal ones once: one may kill for a call of seccomp(2).
 
     Raises KernelError where they may not be seen.
     """
     from sysgate.bpf import program as bpf_program
 
-    found: list[Program] = []
+    found: dict[bytes, None] = {}
+    index = 0
     try:
-        while (raw := ptrace.seccomp_filter(tid, len(found))) is not None:
-            found.append(bpf_program.from_bytes(raw, big_endian=False))
+        while (raw := ptrace.seccomp_filter(tid, index)) is not None:
+            found[raw] = None
+            index += 1
     except KernelError as error:
         raise KernelError(
             error.errno or 0,
             f"process {pid} stands behind filters already, and whether they let it call seccomp(2), or kill it "
             "for that, only root may see: attach as root, from a process without filters",
         ) from None
-    return tuple(found)
+    return tuple(bpf_program.from_bytes(raw, big_endian=False) for raw in found)
 
 
 def _refuse_restart(held: Held, made: Attachable) -> None:

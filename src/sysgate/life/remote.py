@@ -78,7 +78,7 @@ class Held:
         self.tid = tid
         self.saved = ptrace.registers(tid) if at_entry else waits.undisturbed(tid, seen)
         self._mask = ptrace.blocked_signals(tid)
-        self._filters = filters
+        self.filters = filters
         self._at_entry = at_entry
         self._dirty = False
         self._near = near
@@ -240,12 +240,11 @@ class Held:
 
     def _ask_filters(self, name: str, nr: int, args: Sequence[int]) -> None:
         ip = (self._instruction or self.saved[ptrace.RIP] - 2) + 2
-        for place, program in enumerate(self._filters or ()):
+        for program in self.filters or ():
             if not passes(program, self.abi.audit, nr, args, ip):
                 raise KernelError(
                     errno.EPERM,
-                    f"the process stands behind a filter (the {_ordinal(place + 1)}) that refuses {name}, "
-                    "which putting it behind another takes",
+                    f"the process stands behind a filter that refuses {name}, which putting it behind another takes",
                 )
 
     def _to_syscall_stop(self) -> None:
@@ -274,7 +273,3 @@ def to_event_stop(tid: int, signal: int = 0) -> None:
         if ptrace.event(status) == ptrace.EVENT_STOP:
             return
         signal = 0 if ptrace.event(status) or os.WSTOPSIG(status) == ptrace.SYSCALL_STOP else os.WSTOPSIG(status)
-
-
-def _ordinal(number: int) -> str:
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
