@@ -17,4 +17,5 @@ def nearest(word: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]
     by_lower: dict[str, str] = {}
     for candidate in candidates:
         by_lower.setdefault(candidate.lower(), candidate)
-    return tuple(by_lower[found] for found in get_close_matches(word.lower()[:64], list(by_lower), n, cutoff=0.65))
+    cutoff = 0.65 if len(word) < 5 else 0.7  # x87 is near x86, stdin is not near SIGTTIN
+    return tuple(by_lower[found] for found in get_close_matches(word.lower()[:64], list(by_lower), n, cutoff))

@@ -78,7 +78,9 @@ class Words:
             self.fail("there is no `{` for this `}`")
         if word == ")":
             self.fail("there is no `(` for this `)`")
-        self.expected("the end of the line")
+        from sysgate.policy import slips
+
+        self.expected("the end of the line", slips.after_test(self.words, self.at))
 
     def dashed(self, what: str) -> str:
         """A name that may contain dashes; the lexer has it in pieces."""
@@ -273,6 +275,11 @@ class Expressions(Words):
             if self.words[self.at + 1][0] in "\"'":
                 self.fail(STRING_TEST, self.at, self.at + 2, STRING_HINT)
             self.fail("`~` after an argument matches a string, which a filter cannot see", hint="a mask is `&`")
+        from sysgate.policy import slips
+
+        meant = slips.operator(word, self.words[self.at + 1]) if word != "\n" else ""
+        if meant:
+            self.fail(f"`{word}{self.words[self.at + 1]}` is no comparison", self.at, self.at + 2, meant)
         if word == "=":
             self.fail("equality is `==`", hint=f"{name} == …")
         if name in WORDY:
@@ -281,9 +288,8 @@ class Expressions(Words):
             self.fail(
                 f"`{name}` is an action, where a test is expected", self.at - 1, hint="actions follow `else` or `->`"
             )
-        if name.isupper():
-            self.expected(f"a comparison after {name}", "an argument stands left, constants right")
-        self.expected(f"a comparison after {name}", "==  !=  <  <=  >  >=  &  in")
+        usual = "an argument stands left, constants right" if name.isupper() else "==  !=  <  <=  >  >=  &  in"
+        self.expected(f"a comparison after {name}", slips.word_for_test(name) or usual)
 
     # ---- constants, sets, actions
 
@@ -294,7 +300,7 @@ class Expressions(Words):
         if word[0] in "\"'":
             self.fail(STRING_TEST, hint=STRING_HINT)
         if not is_name(word):
-            hint = "a range stands in braces too: fd in {0..2}" if number(word) is not None else ""
+            hint = "a range stands in braces too: fd in {0..2}" if number(word) is not None else "fd in {0, 1, 2}"
             self.expected("a set in braces, or a name of one", hint)
         self.at += 1
         return word
@@ -397,6 +403,11 @@ class Expressions(Words):
             self.fail("a set is no constant", hint="`in` takes a set: fd in {0, 1, 2}")
         if word == "=":
             self.fail("equality is `==`")
+        from sysgate.policy import slips
+
+        meant = slips.operator(self.words[self.at - 1], word)
+        if meant:
+            self.fail(f"`{self.words[self.at - 1]}{word}` is no comparison", self.at - 1, self.at + 1, meant)
         self.expected("a constant")
 
     # action = "allow" | "log" | "notify" | "kill" | "kill_thread" | "errno" "(" atom ")"
@@ -435,8 +446,9 @@ class Expressions(Words):
     def no_action(self, word: str) -> NoReturn:
         if not is_name(word):
             self.expected("an action", ", ".join(ACTIONS))
-        other = {"deny": "kill", "refuse": "kill", "return": "errno(…)", "kill_program": "kill", "user_notif": "notify"}
-        hint = f"did you mean {other[word]}?" if word in other else self.source.near(word, lambda: ACTIONS)
+        from sysgate.policy import slips
+
+        hint = slips.action(word) or self.source.near(word, lambda: ACTIONS)
         self.fail(f"unknown action {word}", hint=hint or f"known: {', '.join(ACTIONS)}")
 
 

@@ -278,7 +278,9 @@ class Names:
     def call(self, head: ast.Name, arches: tuple[str, ...] | None) -> None:
         name = head.name
         if not known_call(name):
-            hint = self.source.near(name, calls.spellings)
+            from sysgate.policy import slips
+
+            hint = slips.call(name) or self.source.near(name, calls.spellings)
             self.fail(f"unknown call {name}", head.at, hint=hint or "`sysgate syscalls` lists them")
             return
         if arches == ast.NOWHERE:
@@ -296,7 +298,9 @@ class Names:
             self.fail(f"the arguments of {name} are not known", at, hint="reg0 … reg5 name its registers")
             return
         listed = f"{name} has {', '.join(known)}" if known else f"{name} takes none"
-        near = self.source.near(argument, lambda: known)
+        from sysgate.policy import slips
+
+        near = slips.argument(argument, known) or self.source.near(argument, lambda: known)
         self.fail(f"{name} has no argument {argument}", at, hint=f"{near} ({listed})" if near else listed)
 
     def group(self, head: ast.Group, arches: tuple[str, ...] | None) -> None:

@@ -198,7 +198,11 @@ class _Parser(Expressions):
         return ast.Rule(start, self.at, tuple(heads), body)
 
     def no_colon(self, start: int) -> NoReturn:
-        hint = self.source.near(self.words[start], lambda: KEYWORDS) if self.at == start + 1 else ""
+        from sysgate.policy import slips
+
+        hint = slips.after_call(self.words, start, self.at)
+        if not hint and self.at == start + 1:
+            hint = self.source.near(self.words[start], lambda: KEYWORDS)
         self.expected("`:` after the call" if self.at == start + 1 else "`,` or `:`", hint or "CALL: TEST")
 
     # head = CALL | "@" GROUP | NUMBER [ ".." NUMBER ] .         (* numbers only inside a section *)
@@ -216,7 +220,9 @@ class _Parser(Expressions):
             return ast.Group(name, start)
         if number(word) is None:
             what = "a call" if start and self.words[start - 1] == "," else "a statement"
-            hint = "CALL: TEST" if what == "a statement" else ""
+            from sysgate.policy import slips
+
+            hint = slips.statement(self.words, start) if what == "a statement" else ""
             if word == "-" and (number(self.words[start + 1]) or 0) > 0:
                 hint = "numbers are unsigned, as in seccomp_data.nr: -1 is 0xffffffff"
             self.expected(what, hint)
