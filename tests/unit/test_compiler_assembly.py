@@ -235,6 +235,8 @@ def test_every_unconditional_allow_is_within_what_the_kernel_follows(optimize: s
         ("mode == 0x1f", [(JEQ, 0x1F)]),
         ("mode != 0x1f", [(JEQ, 0x1F)]),
         ("mode > 0x1f", [(JGE, 0x20), (JGE, 0x8000_0000)]),  # signed
+        ("mode & 1 || mode & 6", [(JSET, 7)]),
+        ("(mode & 3) == 1 && !(mode & 0x40)", [(AND, 0x43), (JEQ, 1)]),
         ("mode & 0xff00 || mode == 0x31", [(JSET, 0xFF00), (JEQ, 0x31)]),
     ],
 )

@@ -245,6 +245,46 @@ def test_parts_that_look_at_the_same_bits_are_one() -> None:
     assert [held for _, held, _ in grouped(both)] == [[(2, 3)]]
 
 
+MASKED = [
+    # all: several masks of one word, of which each leaves a value
+    (All, ((3, "==", 1), (0x40, "==", 0)), [(0x43, [(1, 1)])]),
+    (All, ((3, "==", 0), (0x240, "==", 0), (4, "==", 0)), [(0x247, [(0, 0)])]),
+    (All, ((FULL, "==", 5), (2, "==", 0)), [(FULL, [(5, 5)])]),
+    (All, ((FULL, "==", 5), (2, "==", 2)), [(FULL, [])]),  # a contradiction
+    (All, ((6, "<", 3), (0x40, "==", 0)), [(0x46, [(0, 0), (2, 2)])]),
+    # any: the reverse
+    (Any, ((1, "!=", 0), (2, "!=", 0)), [(3, [(1, FULL)])]),
+    (Any, ((3, "!=", 1), (0x40, "!=", 0)), [(0x43, [(0, 0), (2, FULL)])]),
+    (Any, ((3, "!=", 1), (1, "!=", 0)), [(3, [(0, FULL)])]),  # always
+    # where that saves nothing: a jset each; many values; any of equals
+    (All, ((0x80, "!=", 0), (0x7F, "==", 0)), [(0x80, [(1, FULL)]), (0x7F, [(0, 0)])]),
+    (All, ((0xFF, "<", 5), (0x100, "==", 0)), [(0xFF, [(0, 4)]), (0x100, [(0, 0)])]),
+    (Any, ((0xC, "==", 4), (3, "==", 1)), [(0xC, [(4, 4)]), (3, [(1, 1)])]),
+]
+
+
+@pytest.mark.parametrize(("kind", "literals", "joined"), MASKED)
+def test_masks_of_one_word_are_joined_where_that_saves_a_test(kind: type, literals: tuple, joined: list) -> None:
+    parts = tuple(
+        Compare(Term("flags", 32, False, (0,), None if mask == FULL else mask), op, value)
+        for mask, op, value in literals
+    )
+    found = grouped(kind(parts))
+    assert [(where and where[1], held) for where, held, _ in found] == joined
+    # ... and so is what is said the other way round
+    swap = {"==": "!=", "!=": "==", "<": ">="}
+    turned = kind(tuple(Not(Compare(part.term, swap[part.op], part.value)) for part in parts))
+    assert [(where and where[1], held) for where, held, _ in grouped(turned)] == joined
+
+
+def test_masks_of_both_halves_are_joined() -> None:
+    both = All((Not(Shares(reg(0), 0xFF_0000_0000)), Compare(reg(0, 3), "==", 2), Not(Shares(reg(1), 1))))
+    assert [(where, held) for where, held, _ in grouped(both)] == [
+        ((4, 3, 5, 0xFF), [(2, 2)]),
+        ((6, 1, 7, 0), [(0, 0)]),
+    ]
+
+
 def test_the_words_and_masks_that_rules_look_at() -> None:
     rules = [
         Bound(((Not(Any((Shares(reg(0), 6), Compare(FD, "==", 1)))), ALLOW), (Constant(True), ALLOW)), ERRNO, None)

@@ -206,7 +206,7 @@ def submask_from(value: int, mask: int) -> int | None:
         return value
     # The highest bit outside the mask must go; to stay above, raise the lowest free mask bit above it.
     top = (value & ~mask).bit_length() - 1
-    free = mask & ~value & ~((1 << top) - 1) & FULL
+    free = mask & ~value & ~((1 << top) - 1)
     if not free:
         return None
     raised = free & -free

@@ -7,7 +7,7 @@ intervals of unsigned numbers, apart from policy/meaning's integers and the prov
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.compiler.diagram import FULL, LEAF, Diagram, Order, low
+from sysgate.compiler.diagram import FULL, LEAF, Diagram, Order, low, submask_from
 from sysgate.policy.ruleset import All, Among, Any, Compare, Constant, Not, Shares
 
 TYPE_CHECKING = False
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     Spans = list[tuple[int, int]]
     # What a literal looks at: low word and its mask, high word (or None) and its mask.
     Looks = tuple[int, int, int | None, int]
+    Entry = tuple[Looks | None, Spans, Expr]
 
 # More variables than this on one call and no diagram is tried: it would be as deep, and hardly ever small.
 MAX_VARIABLES = 64
+# Values that masks of one word may leave together for these to be one mask.
+MOST_VALUES = 4
 
 
 def looks(term: Term, mask: int | None) -> Looks:
@@ -305,8 +308,8 @@ def read(literal: Compare | Among | Shares) -> tuple[Looks, Spans]:
     return looks(literal.term, None), spans(literal)
 
 
-def grouped(expr: Any | All) -> list[tuple[Looks | None, Spans, Expr]]:
-    """The parts of an expression, nested ones of the same kind unfolded, those that look at the same bits made one.
+def grouped(expr: Any | All) -> list[Entry]:
+    """The parts of an expression, nested ones of the same kind unfolded, those that look at the same word made one.
 
     Entries are (where, values, part); where is None for a part that is no literal.
     """
@@ -318,15 +321,19 @@ def grouped(expr: Any | All) -> list[tuple[Looks | None, Spans, Expr]]:
         part = todo.pop()
         if isinstance(part, kind):
             todo += reversed(part.parts)
-        elif isinstance(part, (Compare, Among, Shares)):
-            where, held = read(part)
+            continue
+        literal = part.inner if isinstance(part, Not) else part
+        if isinstance(literal, (Compare, Among, Shares)):
+            where, held = read(literal)
+            if literal is not part:
+                held = complement(held, (1 << literal.term.bits) - 1)
             if where not in places:
                 places[where] = []
                 entries.append((where, part))
             places[where].append(held)
         else:
             entries.append((None, part))
-    made: list[tuple[Looks | None, Spans, Expr]] = []
+    made: list[Entry] = []
     for place, part in entries:
         if place is None:
             made.append((None, [], part))
@@ -334,7 +341,62 @@ def grouped(expr: Any | All) -> list[tuple[Looks | None, Spans, Expr]]:
             made.append((place, union(span for held in places[place] for span in held), part))
         else:
             made.append((place, _common(places[place]), part))
-    return made
+    return _masks_joined(made, either=kind is Any) if len(places) > 1 else made
+
+
+def _masks_joined(entries: list[Entry], *, either: bool) -> list[Entry]:
+    # Several masks of a word that each leave few values are one mask, and so is the reverse of that:
+    #     (flags & 3) == 1 && !(flags & 0x40)    →   (flags & 0x43) == 1
+    #     (flags & 3) != 1 || flags & 0x40       →   (flags & 0x43) != 1
+    joined: list[Entry] = []
+    places: dict[tuple[int, int | None], tuple[int, list[int]]] = {}  # by words: where in `joined`, and the values
+    for entry in entries:
+        where, held, part = entry
+        values = None if where is None else _few(where, _reverse(where, held) if either else held)
+        if where is not None and values is not None:
+            words = where[0], where[2]
+            if words not in places:
+                places[words] = len(joined), values
+            else:
+                at, others = places[words]
+                before = joined[at][0]
+                assert before is not None
+                both = before[0], before[1] | where[1], before[2], before[3] | where[3]
+                shared = (before[1] | before[3] << 32) & (where[1] | where[3] << 32)
+                left = sorted({value | other for value in values for other in others if not (value ^ other) & shared})
+                if _tests(both, left) < _tests(before, others) + _tests(where, values):
+                    held = union((value, value) for value in left)
+                    joined[at] = both, _reverse(both, held) if either else held, part
+                    places[words] = at, left
+                    continue
+        joined.append(entry)
+    return joined
+
+
+def _tests(where: Looks, values: list[int]) -> int:
+    # About how many instructions tell whether the masked bits have one of the values.
+    mask = where[1] | where[3] << 32
+    if len(values) == 1 and (not values[0] or not mask & (mask - 1)):
+        return 1  # a jset
+    return len(values) + (where[1] != FULL)
+
+
+def _reverse(where: Looks, held: Spans) -> Spans:
+    return complement(union(held), FULL if where[2] is None else (1 << 64) - 1)
+
+
+def _few(where: Looks, held: Spans) -> list[int] | None:
+    # The values that the masked bits have in the spans, if they are few.
+    mask = where[1] | where[3] << 32
+    found: list[int] = []
+    for start, end in held:
+        value = submask_from(start, mask)
+        while value is not None and value <= end:
+            if len(found) == MOST_VALUES:
+                return None
+            found.append(value)
+            value = submask_from(value + 1, mask)
+    return found
 
 
 def _common(parts: list[Spans]) -> Spans:
