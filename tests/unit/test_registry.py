@@ -144,3 +144,16 @@ def test_a_name_with_a_newline_stays_on_its_line(folder: Path, sleeper: subproce
     registry.record(sleeper.pid, policy, form="native", how="x")
     (entry,) = mine(sleeper.pid)
     assert (entry.form, read(entry)) == ("native", policy)
+
+
+@pytest.mark.parametrize("field", ["name", "how"])
+def test_what_a_note_says_cannot_reach_into_a_terminal(
+    folder: Path, sleeper: subprocess.Popen[bytes], field: str
+) -> None:
+    path = registry.record(sleeper.pid, POLICY, form="native", how="run")
+    assert path is not None
+    head, line, rest = Path(path).read_text().partition(f"\n{field}: ")
+    Path(path).write_text(f"{head}{line}a\x1b[2J\r\u202eb\n{rest.partition(chr(10))[2]}")
+    (entry,) = mine(sleeper.pid)
+    assert getattr(entry, field).isprintable()
+    assert getattr(entry, field).startswith("a\\")

@@ -216,6 +216,8 @@ def _read(path: str, owner: int) -> Entry | None:
         os.close(fd)
     if not raw.startswith(_MAGIC):
         return None
+    from sysgate.decode import escaped
+
     head, _, text = raw[len(_MAGIC) :].decode("utf-8", "surrogateescape").partition("\n\n")
     said = dict(line.partition(": ")[::2] for line in head.split("\n"))
     try:
@@ -223,4 +225,5 @@ def _read(path: str, owner: int) -> Entry | None:
         namespace, form, how, dialect, name = (said[field] for field in _FIELDS[3:])
     except (KeyError, ValueError):
         return None
-    return Entry(pid, started, ordinal, namespace, form, how, dialect, name, text, owner)
+    # Both are shown as they stand, and who wrote them is not known.
+    return Entry(pid, started, ordinal, namespace, form, escaped(how), dialect, escaped(name), text, owner)
