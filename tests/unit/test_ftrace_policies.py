@@ -54,6 +54,14 @@ def test_two_that_lines_of_the_dialect_can_say_stay_in_it() -> None:
     assert str(both) == "default: errno(1)\nread: fd > 2\nread: 1\n"
 
 
+@pytest.mark.parametrize("other", ["default: errno(1)\n", "default: kill_thread\n", "default: log\n", "read: 0\n", ""])
+@pytest.mark.parametrize("one", ["default: errno(1)\nread: 1\nwrite: fd == 1\nclose: 1\n", "default: allow\nread: 0\n"])
+def test_whatever_the_defaults_the_text_reads_back(one: str, other: str) -> None:
+    first, second = (Policy.parse(text, dialect="ftrace") for text in (one, other))
+    for both in (first & second, second & first):
+        assert Policy.parse(str(both), dialect=both.dialect) == both
+
+
 def test_a_refusal_still_names_the_line_of_the_file() -> None:
     both = parsed(RAW) & parsed(TYPED)
     rule = both.decide("read", (0, 0, 1), arch="x86_64").rule

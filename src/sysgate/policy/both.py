@@ -16,7 +16,8 @@ def both(first: ast.Policy, second: ast.Policy) -> ast.Policy:
         from sysgate.policy.flat import flat
 
         made = _joined(first, second)
-        if not any(rule.arches or rule.body.otherwise for rule in flat(made).rules):
+        said = flat(made)
+        if not any(rule.arches or rule.body.otherwise for rule in said.rules) and not any(said.sides[0].default.keys()):
             return made
     if "ftrace" in (first.dialect, second.dialect):
         from sysgate.policy.registers import in_registers

@@ -26,6 +26,8 @@ def text(policy: ast.Policy) -> str:
     from sysgate.policy.flat import flat
 
     policy = flat(policy)
+    if policy.dialect == "ftrace":
+        policy = _one_head_a_line(policy)
     lines: list[str] = []
     side, deny = policy.sides[0], policy.scopes[0].deny
     if side.since:
@@ -56,6 +58,16 @@ def text(policy: ast.Policy) -> str:
     if silent:
         lines += ["", f"[{', '.join(silent)}]"] if lines else [f"[{', '.join(silent)}]"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _one_head_a_line(policy: ast.Policy) -> ast.Policy:
+    """As lines of dialect "ftrace" have it."""
+    rules = [
+        ast.Placed((head,), rule.body, rule.arches, rule.scope, rule.source, rule.at, rule.end)
+        for rule in policy.rules
+        for head in rule.heads
+    ]
+    return ast.Policy(policy.sides, policy.scopes, tuple(rules), policy.named, policy.dialect)
 
 
 def _parts(count: int) -> tuple[slice, ...]:
