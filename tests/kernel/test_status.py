@@ -334,3 +334,23 @@ def test_a_note_of_another_user_about_a_process_of_ours_is_not_believed(
         os.chown(path, 65534, 65534)
     assert registry.entries(65534) == ()
     assert registry.entries(0) == ()
+
+
+def test_a_process_that_proc_hides_is_not_there_for_whoever_asks() -> None:
+    if not ROOT:
+        pytest.skip("not run as root")
+    command = " ".join(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *tool('"$0"', '"$@"')])
+    script = f"mount -t proc -o hidepid=invisible proc /proc && {command}"
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            pid = str(process.pid)
+            for words in (("status", pid), ("attach", pid, "-e", "default: allow")):
+                done = subprocess.run(
+                    ["unshare", "--mount", "sh", "-c", script, *words], capture_output=True, text=True
+                )
+                assert (done.returncode, done.stdout) == (1, "")
+                assert f"there is no process {pid}" in done.stderr
+            listed = subprocess.run(["unshare", "--mount", "sh", "-c", script, "ps"], capture_output=True, text=True)
+            assert (listed.returncode, listed.stderr) == (0, "")
+        finally:
+            process.kill()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sysgate.policy.ast import Policy
 
 _MAGIC = b"sysgate registry 1\n"
-_LONGEST = 4 << 20  # bytes of a note that are read
+_LONGEST = 1 << 20  # bytes of a note that are read
 _MOST = 4096  # notes of one folder that are looked at
 _FIELDS = ("pid", "started", "ordinal", "namespace", "form", "how", "dialect", "name")
 
