@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # Up to here the best tree by dynamic programming is a matter of a millisecond.
 FEW = 12
-BLOCK = 40  # the same for numbers
-MOST = 60  # ... where they are cut in two, for the larger part
+BLOCK = 32  # the same for numbers
+MOST = 48  # ... where they are cut in two, for the larger part
 NEAR = 3  # cuts tried on either side of the middle
 SHARE = 0.05  # of an instruction's price that a run counts for when the middle is sought
 PLAIN_PRICE = 0.1  # of an instruction, where no arguments are tested

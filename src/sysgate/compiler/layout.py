@@ -127,10 +127,12 @@ class Layout:
             if otherwise != -1:
                 share = self.steps.share(index)
                 # The heavy way goes in last, right before this jump.
-                ways = (then, otherwise) if share > 0.5 else (otherwise, then)
-                missing = [way for way in ways if way not in place]
-                if missing:
-                    todo.append(missing[-1])
+                heavy, light = (then, otherwise) if share > 0.5 else (otherwise, then)
+                if light not in place:
+                    todo.append(light)
+                    continue
+                if heavy not in place:
+                    todo.append(heavy)
                     continue
                 self._jump(code, k, then, otherwise, share)
             elif then != -1:
@@ -168,10 +170,10 @@ class Layout:
         place = self.place
         while True:
             here = len(self.insns)
-            far = [way for way in (then, otherwise) if here - 1 - place[way] > REACH]
-            if not far:
+            far = then if here - 1 - place[then] > REACH else otherwise
+            if here - 1 - place[far] <= REACH:
                 break
-            self._lead_to(far[0])
-            place[far[0]] = here
+            self._lead_to(far)
+            place[far] = here
         self.shares[here] = share
         self.insns.append((code, here - 1 - place[then], here - 1 - place[otherwise], k))

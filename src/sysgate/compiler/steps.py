@@ -7,6 +7,8 @@ to their end is shared.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,17 +78,20 @@ class Steps:
     def tree(self, tree: Tree, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
         """The first step of a decision tree on the accumulator, and what its tests weigh together.
 
-        The tree's targets are steps. points: values with their weights.
+        The tree's targets are steps. points: values with their weights, ascending.
         """
         if isinstance(tree, int):
             return tree, 0.0
         code, k, yes, no = tree
-        hits: list[tuple[int, float]] = []
-        misses: list[tuple[int, float]] = []
-        for point in points:
-            value = point[0]
-            holds = value >= k if code == JGE else value == k if code == JEQ else value & k
-            (hits if holds else misses).append(point)
+        hits: Sequence[tuple[int, float]]
+        misses: Sequence[tuple[int, float]]
+        if code == JSET:
+            hits = [point for point in points if point[0] & k]
+            misses = [point for point in points if not point[0] & k]
+        else:
+            at = bisect_left(points, (k,))
+            end = len(points) if code == JGE else bisect_left(points, (k + 1,))
+            hits, misses = points[at:end], [*points[:at], *points[end:]]
         hit = sum([weight for _, weight in hits])
         missed = sum([weight for _, weight in misses])
         then, after = self.tree(yes, hits)
