@@ -157,6 +157,13 @@ def group(audit: int, *borders: tuple[int, int]) -> Group:
     return Group((audit,), [(low, (meaning,)) for low, meaning in borders])
 
 
+def test_a_short_text_is_told_whole_and_every_test_counts_once() -> None:
+    text = "y" * 60
+    pair = Bound(((Any((Compare(A0, "==", 1), Compare(A0, "==", 2))), ALLOW),), ERRNO, Origin("a", 1, "pair"))
+    three = Bound(((Among(A0, ((1, None), (2, None), (3, None))), ALLOW),), ERRNO, Origin("a", 2, text))
+    assert str(too_long(5000, [(10, [pair, three])])).endswith(f"a:2: {text}")
+
+
 def test_two_groups_in_one_have_all_borders_and_both_meanings() -> None:
     one, other = group(1, (0, 10), (5, 11), (9, 10)), group(2, (0, 10), (5, 12), (7, 10))
     both = one.with_(other)
@@ -299,6 +306,9 @@ def test_what_a_chain_of_rare_values_takes_in() -> None:
     assert rare(diagram, index, often)[2] == [1, 2, 4, 5, 6, 7]  # type: ignore[index]
     # so does what several values go to, or a value that is no test of one value; fewer than four are no chain
     assert rare(diagram, node({**values, 80: values[10]}), [0.0] * 40)[2] == [2, 3, 4, 5, 6, 7]  # type: ignore[index]
+    # zero and all ones are told by one cut
+    last = diagram.make(5, FULL, (FULL,), (no, yes))
+    assert rare(diagram, node({**values, 80: high(0), 90: last}), [0.0] * 40)[2] == [0, *range(1, 8), FULL]  # type: ignore[index]
     wide = diagram.make(5, FULL, (3,), (no, yes))
     assert rare(diagram, node({**values, 20: wide}), [0.0] * 40)[2] == [1, 3, 4, 5, 6, 7]  # type: ignore[index]
     assert rare(diagram, node({value: kid for value, kid in values.items() if value < 40}), [0.0] * 40) is None
@@ -316,8 +326,9 @@ def test_the_way_that_fits_beside_the_others_is_chosen() -> None:
     assert choose([[(4, 0.0, own), (1, 0.0, shared)], [(6, 0.2, dear), (1, 0.0, shared)]], 0.03) == [1, 1]
 
 
-def test_the_launch_ticket_looks_once_at_the_end() -> None:
-    policy = Policy.parse("default: errno(EPERM)\nread: 1\n")
+@pytest.mark.parametrize("default", ["errno(EPERM)", "kill"])  # kill: foreign architectures come to the numbers, too
+def test_the_launch_ticket_looks_once_at_the_end(default: str) -> None:
+    policy = Policy.parse(f"default: {default}\nread: 1\n")
     gate = policy.gate("x86_64")
     ticket = (X86_64, frozenset({59, 322}))
     program = compile(gate, optimize="fast", ticket=ticket)
@@ -326,8 +337,13 @@ def test_the_launch_ticket_looks_once_at_the_end() -> None:
     plain = compile(gate, optimize="fast")
     assert len(program.insns) >= len(plain.insns) + 6 * 2 + 5 * 2 + 1
     answer, steps = machine.run(program, X86_64, 59, (0, 0, 0, 1, 0, 0), 0)
-    assert answer == ERRNO.ret
+    assert answer == (ERRNO.ret if default.startswith("errno") else KILL_PROCESS.ret)
     assert machine.run(program, X86_64, 59, (0, 0, 0, 0, 0, 1), 0) == (answer, steps)  # time tells nothing
+    # the words are 0 before launch puts its own: such a call passes, of this architecture alone
+    assert machine.run(program, X86_64, 59, (0,) * 6, 0)[0] == ALLOW.ret
+    assert machine.run(program, AARCH64, 59, (0,) * 6, 0)[0] == KILL_PROCESS.ret
+    # the architecture is asked before the ticket: a foreign call is spared its words
+    assert machine.run(program, AARCH64, 59, (0, 0, 0, 1, 0, 0), 0)[1] < 10
 
 
 @pytest.mark.parametrize("optimize", ["fast", "full"])
