@@ -145,6 +145,13 @@ def test_an_instruction_pointer_that_does_not_matter_is_no_obstacle():
     assert decompile.to_text([Program(insns, False)]) == "[x86_64]\ndefault: allow\n0x40000000..0x7fffffff: 1\n"
 
 
+def test_a_call_that_one_architecture_alone_has_stands_beside_its_others():
+    text = "[x86_64]\ndefault: errno(EPERM)\nread, accept, newfstatat: 1\n[i386]\ndefault: kill\nexit_group: 1\n"
+    written = back(text, "x86_64", "i386")
+    assert "[x86_64]\naccept, newfstatat, read: 1\n" in written
+    assert "[x86_64, i386]" not in written
+
+
 def test_a_stack_becomes_one_policy():
     first = program_for("[x86_64]\ndefault: errno(EPERM)\nread, write, openat: 1\n", "x86_64")
     second = program_for("[x86_64]\ndefault: allow\nopenat: !(flags & O_CREAT) else errno(EROFS)\n"

@@ -143,8 +143,12 @@ class Writing:
         return self._bodies[key]
 
     def by_section(self) -> dict[tuple[str, ...], dict[Body, set[str]]]:
-        """Rules by the architectures they hold on: body → calls. What holds wherever there is the call is shared."""
+        """Rules by the architectures they hold on: body → calls. What holds wherever there is the call is shared.
+
+        Not so a call that the other architectures lack, where such a rule stands in a section of its own anyway.
+        """
         found: dict[tuple[str, ...], dict[Body, set[str]]] = {}
+        lacking: list[tuple[tuple[str, ...], Body, str]] = []
         for head in sorted({call for rules in self.rules.values() for call in rules}):
             # A name means a call where the architecture has one that goes by it (umount is umount2 on x86_64).
             meant = {arch: calls.resolve(arch, head) for arch in self.arches}
@@ -156,7 +160,13 @@ class Writing:
                 fits = all(call is None or self.rules[arch].get(call) == body for arch, call in meant.items())
                 section = self.arches if fits else tuple(where)
                 found.setdefault(section, {}).setdefault(body, set()).add(head)
-        return found
+                if fits and not any(call for arch, call in meant.items() if arch not in where):
+                    lacking.append((tuple(where), body, head))
+        for section, body, head in lacking:
+            if section != self.arches and body in found.get(section, {}):
+                found[self.arches][body].remove(head)
+                found[section][body].add(head)
+        return {section: {body: names for body, names in rules.items() if names} for section, rules in found.items()}
 
     def lines(self, arches: tuple[str, ...], rules: dict[Body, set[str]]) -> list[str]:
         """The rules of one section by name, allowances first, then the conditions, then refusals."""
