@@ -39,8 +39,9 @@ class Policy(ast.Policy):
         """
         from sysgate.policy import include
 
-        if not isinstance(text, str) or not isinstance(name, str):
-            raise PolicyError(f"a policy is text, not {type(text).__name__}")
+        for what, given in (("a policy", text), ("a policy's name", name), ("a dialect", dialect)):
+            if not isinstance(given, str):
+                raise PolicyError(f"{what} is text, not {type(given).__name__}")
         return cls._of(include.parse(text, name, dialect))
 
     @classmethod
