@@ -211,8 +211,12 @@ def _form(task: Task, asked: Asked, world: World, forced: str | None) -> Form:
         raise KernelError(errno.EINVAL, "form A has no such option")
     if forced is not None:
         return FORMS[forced]
+    third, fourth = asked.words[1:3]
+    # What cannot be B's is C, also where it fails: a number, or call 0 and then a buffer.
+    of_call_0 = asked.option == GET and third == 0 and fourth >= _ID_END
+    if task.form is None and asked.option != CLEAR and (0 < third < _ID_END or of_call_0):
+        task.form = FORMS["c"]
     spoken = task.form.letter if task.form else None
-    third = asked.words[1]
     if asked.option == CLEAR:
         return FORMS["c" if spoken == "c" else "b"]
     if third == 0 and spoken == "b":  # B's null pointer; C's call 0 comes from programs that speak C
