@@ -78,6 +78,10 @@ def test_a_profile_may_be_json_or_lines(sysgate, file: Path, tmp_path: Path, pro
         ("read 10", "counts:1:1"),
         ('{"read": "x"}', "counts"),
         ("raed: 1", "raed"),
+        ("read: " + "9" * 5000, "counts:1:1"),
+        ("read: " + "9" * 400, "counts:1:1"),
+        ('{"read": ' + "9" * 400 + "}", "read"),
+        ('{"read": ' * 100_000, "no JSON"),
         ("{", "JSON"),
         ('{"read": {"count": 1, "values": {"df": {"1": 1}}}}', "df"),
         ('{"read": {"values": {}}}', "count"),
@@ -90,6 +94,16 @@ def test_a_wrong_profile_is_said(sysgate, file: Path, tmp_path: Path, profile: s
     assert done.returncode == 1
     assert said in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dash_is_standard_output(sysgate, file: Path, tmp_path: Path) -> None:
+    done = sysgate("compile", str(file), "-o", "-", "--format", "listing", cwd=tmp_path)
+    assert done.stdout == sysgate("compile", str(file), "--format", "listing").stdout != ""
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_profile_is_no_device_without_end(sysgate, file: Path) -> None:
+    assert "a device, not a file" in sysgate("compile", str(file), "--profile", "/dev/zero", "-o", "/dev/null").stderr
 
 
 def test_a_wrong_policy_leaves_the_output_alone(sysgate, file: Path, tmp_path: Path) -> None:

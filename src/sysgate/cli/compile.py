@@ -19,12 +19,13 @@ sysgate compile app.policy --format listing --arch x86_64 --arch i386
 
 PROFILE = """how often each call is made: lines `call: count`, or JSON, {"call": count}, in which a call may also say
 how often the values of its arguments come: {"ioctl": {"count": 120, "values": {"cmd": {"TCGETS": 80}}}}"""
+_DIGITS = 18  # of a count: more is none
 FORMATS = ("raw", "c", "json", "listing")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("policy", metavar="FILE", help="a policy file, - for standard input, or @NAME")
-    parser.add_argument("-o", "--output", metavar="OUT", help="where to write (default: standard output)")
+    parser.add_argument("-o", "--output", metavar="OUT", help="where to write (default, and -: standard output)")
     parser.add_argument("--format", choices=FORMATS, default="raw", help="raw: struct sock_filter[] and nothing else")
     parser.add_argument("--arch", action="append", help="for this architecture, several in one program")
     parser.add_argument("--profile", metavar="FILE", help=PROFILE)
@@ -35,7 +36,7 @@ def run(args: Namespace) -> int:
     from sysgate import api
     from sysgate.errors import SysgateError
 
-    if args.format == "raw" and args.output is None and sys.stdout is not None and sys.stdout.isatty():
+    if args.format == "raw" and args.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
         raise SysgateError("a raw program is not for terminals: name a file with -o, or another --format")
     policy = api.load(args.policy)
     profile = None if args.profile is None else _profile(args.profile)
@@ -96,12 +97,9 @@ def _c(program: Program, source: str) -> str:
 def _profile(name: str) -> dict[str, Counted]:
     """Counts by call: a JSON object, or lines `call: count` (minijail's frequency files; # begins a comment)."""
     from sysgate.errors import PolicyError
+    from sysgate.policy import files
 
-    try:
-        with open(name, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"the profile cannot be read: {error}", file=name) from None
+    text = files.read_file(name, name)
     if text.lstrip().startswith("{"):
         return _json_profile(name, text)
     summed: dict[str, int] = {}
@@ -110,7 +108,7 @@ def _profile(name: str) -> dict[str, Counted]:
         if not said:
             continue
         call, colon, count = said.partition(":")
-        if not colon or not count.strip().isdecimal():
+        if not colon or not count.strip().isdecimal() or len(count.strip()) > _DIGITS:
             hint = "a line is `call: count`"
             raise PolicyError("no count", file=name, line=at, column=1, source=line, width=len(line), hint=hint)
         summed[call.strip()] = summed.get(call.strip(), 0) + int(count)
@@ -124,7 +122,7 @@ def _json_profile(name: str, text: str) -> dict[str, Counted]:
 
     try:
         counts = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"the profile is no JSON: {error}", file=name) from None
     if not all(isinstance(count, (int, dict)) for count in counts.values()):
         raise PolicyError("a profile is an object of calls and counts", file=name)
@@ -136,7 +134,7 @@ def _write(content: bytes, output: str | None) -> None:
     from sysgate.decode import escaped
     from sysgate.errors import SysgateError
 
-    if output is None:
+    if output is None or output == "-":
         if sys.stdout is not None:
             sys.stdout.buffer.write(content)
         return
