@@ -80,14 +80,15 @@ def decoded(raw: bytes, name: str) -> str:
 
 def ready_path(name: str) -> str:
     """Where a ready policy lies in the package. name: with its @. Raises PolicyError for an unknown one."""
-    known = ready_names()
-    if name not in known:
-        from sysgate.facts.nearest import nearest
+    path = os.path.join(READY, name[1:] + ".policy")
+    if "/" not in name and os.path.isfile(path):
+        return path
+    from sysgate.facts.nearest import nearest
 
-        close = nearest(name, known)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise PolicyError(f"no ready policy is called {name}", hint=hint)
-    return os.path.join(READY, name[1:] + ".policy")
+    known = ready_names()
+    close = nearest(name, known)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    raise PolicyError(f"no ready policy is called {name}", hint=hint)
 
 
 def ready_names() -> tuple[str, ...]:
