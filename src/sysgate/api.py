@@ -228,8 +228,7 @@ def attach(pid: int, policy: Policy) -> None:
     from sysgate.life.attach import attach as narrow
 
     _must_be_policy(policy)
-    if not isinstance(pid, int):
-        raise SysgateError(f"a process is named by its number, not {type(pid).__name__}")
+    _must_be_number(pid)
     narrow(pid, policy)
 
 
@@ -237,6 +236,7 @@ def status(pid: int) -> ProcessState:
     """How a process is filtered: mode, number of filters, and the policy in force as far as it can be known."""
     from sysgate.life.status import status as look
 
+    _must_be_number(pid)
     state = look(pid)
     return state if state.policy is None else replace(state, policy=Policy._of(state.policy))
 
@@ -263,6 +263,11 @@ def prove(policy: Policy | Program, program: Program, arch: Arch = None) -> Proo
 def _must_be_policy(policy: object) -> None:
     if not isinstance(policy, ast.Policy):
         raise PolicyError(f"a Policy is wanted (Policy.parse, Policy.load), not {type(policy).__name__}")
+
+
+def _must_be_number(pid: object) -> None:
+    if not isinstance(pid, int):
+        raise SysgateError(f"a process is named by its number, not {type(pid).__name__}")
 
 
 def _names(arch: Arch) -> tuple[str, ...] | None:

@@ -56,6 +56,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: sysgate.run(["true"], policy="default: allow"), PolicyError, "a Policy is wanted"),
     (lambda: sysgate.attach(1, None), PolicyError, "a Policy is wanted"),
     (lambda: sysgate.attach("x", POLICY), SysgateError, "number"),
+    (lambda: sysgate.status("1"), SysgateError, "number"),
     (lambda: sysgate.prove(BOTH, POLICY), SysgateError, "Program"),
     (lambda: sysgate.prove(None, BOTH), PolicyError, "a Policy is wanted"),
     (lambda: Program.from_bytes(b""), BpfError, "at least one"),
