@@ -34,7 +34,7 @@ static void report(long result)
 
 static void handler(int number) { (void)number; }
 
-#define LIMIT 2 /* seconds that the timed waits take */
+#define LIMIT 4 /* seconds that the timed waits take */
 
 static double seconds(void)
 {
@@ -57,9 +57,9 @@ static int timed(const char *mode)
 	} else if (!strcmp(mode, "epoll-twice")) {
 		/* the limit of the second is that of the first, whatever happened to that */
 		say("ready\n");
-		result = epoll_pwait(fd, &event, 1, LIMIT * 500, NULL);
+		result = epoll_pwait(fd, &event, 1, LIMIT * 750, NULL);
 		if (!result)
-			result = epoll_pwait(fd, &event, 1, LIMIT * 500, NULL);
+			result = epoll_pwait(fd, &event, 1, LIMIT * 250, NULL);
 	} else if (!strcmp(mode, "sigwait-timed")) {
 		sigset_t set;
 		sigemptyset(&set);

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -54,15 +55,26 @@ TIMED = [
 ]
 
 
+ATTACHES = """
+import sys, sysgate
+policy = sysgate.Policy.parse(sys.argv[1])
+for _ in range(3):
+    for pid in sys.argv[2:]:
+        sysgate.attach(int(pid), policy)
+"""
+
+
 @pytest.mark.parametrize("flags", [(), ("-m32",)], ids=["x86_64", "i386"])
-@pytest.mark.parametrize(("mode", "result", "error"), TIMED)
-def test_a_timed_wait_goes_on_for_the_time_that_was_left(as_user, mode, result, error, flags):
-    with target(as_user([built("attach_targets.c", *flags), mode])) as process:
-        for _ in range(3):
-            time.sleep(0.25)
-            done = attach(as_user, process.pid, *(BOTH_ABIS if flags else NO_MKDIR))
-            assert done.returncode == 0, done.stderr
-        assert process.communicate(timeout=20)[0] == f"{result} {error} {EACCES}\non time\n"
+def test_a_timed_wait_goes_on_for_the_time_that_was_left(as_user, flags):
+    policy = "\n".join(BOTH_ABIS if flags else NO_MKDIR)
+    with ExitStack() as stack:
+        program = built("attach_targets.c", *flags)
+        waiting = {mode: stack.enter_context(target(as_user([program, mode]))) for mode, _, _ in TIMED}
+        time.sleep(2)
+        pids = [str(process.pid) for process in waiting.values()]
+        subprocess.run(as_user([sys.executable, "-c", ATTACHES, policy, *pids]), check=True, timeout=30)
+        said = {mode: process.communicate(timeout=20)[0] for mode, process in waiting.items()}
+    assert said == {mode: f"{result} {error} {EACCES}\non time\n" for mode, result, error in TIMED}
 
 
 def woken(process: subprocess.Popen[str], wakes: str | int) -> str:
@@ -234,7 +246,7 @@ def test_a_filtered_process_that_allows_seccomp_is_attached_to_by_root_alone(as_
 def test_a_refusal_that_takes_a_stop_does_not_end_a_wait(as_user, request, mode, result):
     root = request.node.callspec.params["as_user"] == "root"
     with target(as_user([built("attach_targets.c"), mode])) as process:
-        time.sleep(1)
+        time.sleep(2)
         done = attach(as_user, process.pid, *NO_MKDIR)
         assert (done.returncode, "only root" in done.stderr) == ((0, False) if root else (1, True))
         assert process.communicate(timeout=20)[0] == f"{result} {EACCES if root else 2}\non time\n"
