@@ -14,7 +14,7 @@ from typing import Any
 
 PYTHON = "/usr/bin/python3"
 WORD = (1 << 64) - 1
-PATIENCE = 10  # seconds, after which it is taken to have no program
+PATIENCE = 3  # seconds, after which it is taken to have no program
 
 
 def program(policy: dict[str, Any], level: int) -> tuple[bytes, int] | None:

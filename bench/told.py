@@ -40,7 +40,7 @@ tests of arguments of every kind), and the {programs} programs of other tools in
 again. The rivals: the *original* program; the plain *chain* of rules, as simple compilers make it (`bench/chain.py`);
 libseccomp's *chain* and *tree*, from the library that is installed. Each program compared was proved to mean what
 sysgate's does. What libseccomp has no words for it leaves out; then the meaning of its program was compiled, as a case
-of its own. No profile was given.
+of its own (for every fourth drawn policy). No profile was given.
 
 *recorded*: the mean over seven recorded streams of calls, on other architectures over the calls of the same names.
 *uniform*: over each call that the policy may let pass, equally often. *beaten*: the rival is better in both size and

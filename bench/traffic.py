@@ -9,19 +9,18 @@ from the constants of its rules.
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from random import Random
 
 from bench import streams
 
 from sysgate.action import Action
-from sysgate.bpf import machine
+from sysgate.bpf import insn, machine
 from sysgate.bpf.program import Program
 from sysgate.facts import arches, calls
 from sysgate.policy.ruleset import All, Among, Any, Compare, Expr, Gate, Not, Segment, Shares
 
-# (audit, number, arguments, instruction pointer) → its share of all calls
-Traffic = dict[tuple[int, int, tuple[int, ...], int], float]
+# (audit, number) → by (arguments, instruction pointer) its share of all calls
+Traffic = dict[tuple[int, int], dict[tuple[tuple[int, ...], int], float]]
 
 WIDE = 1 << 31  # __AUDIT_ARCH_64BIT
 NARROW_SHARE = 0.1
@@ -32,8 +31,17 @@ PASSES = {Action("allow"), Action("log"), Action("notify")}
 
 def mean(program: Program, traffic: Traffic) -> float:
     """Instructions executed per call."""
-    steps = sum(machine.run(program, *call)[1] * share for call, share in traffic.items())
-    return steps / sum(traffic.values())
+    steps = whole = 0.0
+    for (audit, nr), calls_made in traffic.items():
+        share = sum(calls_made.values())
+        whole += share
+        args, ip = next(iter(calls_made))
+        way = machine.path(program, audit, nr, args, ip)
+        if any(program.insns[at][0] == insn.LD_ABS and program.insns[at][3] > insn.ARCH for at in way):
+            steps += sum(machine.run(program, audit, nr, *call)[1] * part for call, part in calls_made.items())
+        else:  # it has asked for nothing in which the others differ
+            steps += len(way) * share
+    return steps / whole
 
 
 def recorded(gate: Gate) -> Traffic:
@@ -43,8 +51,8 @@ def recorded(gate: Gate) -> Traffic:
     found: Traffic = {}
     for audit in audits:
         share = 1.0 if audit & WIDE or not wide else NARROW_SHARE
-        for call, part in _on(audit).items():
-            found[call] = part * share
+        for number, made in _on(audit).items():
+            found[number] = {call: part * share for call, part in made.items()}
     return found
 
 
@@ -52,34 +60,36 @@ def recorded(gate: Gate) -> Traffic:
 def _on(audit: int) -> Traffic:
     (arch, *_) = arches.by_audit(audit)
     numbers = calls.table(arch.name)
-    found: Counter[tuple[int, int, tuple[int, ...], int]] = Counter()
+    found: Traffic = {}
     for stream in streams.NAMES:
         known = []
         for (_, nr, args, ip), count in streams.stream(stream).items():
             name = calls.name("x86_64", nr)
             if name is not None and name in numbers:
-                known.append(((audit, numbers[name], args, ip), count))
-        total = sum(count for _, count in known)
-        for call, count in known:
-            found[call] += count / total / len(streams.NAMES)  # type: ignore[assignment]
-    return dict(found)
+                known.append((numbers[name] & 0xFFFF_FFFF, (args, ip), count))
+        total = sum(count for *_, count in known)
+        for number, call, count in known:
+            made = found.setdefault((audit, number), {})
+            made[call] = made.get(call, 0.0) + count / total / len(streams.NAMES)
+    return found
 
 
 def uniform(gate: Gate) -> Traffic:
     """Each call that may pass, once."""
-    found: Counter[tuple[int, int, tuple[int, ...], int]] = Counter()
+    found: Traffic = {}
     for audit, segments in gate.entries:
         random = Random(audit)
-        for arch in arches.by_audit(audit):
-            for number in sorted(number & 0xFFFF_FFFF for number in calls.table(arch.name).values()):
-                segment = next(one for one in segments if one.low <= number <= one.high)
-                if not _may_pass(segment):
-                    continue
-                values = _values(segment)
-                for _ in range(DRAWN if values else 1):
-                    args = tuple(random.choice(values.get(register, [0])) for register in range(6))
-                    found[audit, number, args, 0] += (1 / DRAWN) if values else 1  # type: ignore[assignment]
-    return dict(found)
+        (arch, *_) = arches.by_audit(audit)  # hardly anybody calls x32
+        for number in sorted(number & 0xFFFF_FFFF for number in calls.table(arch.name).values()):
+            segment = next(one for one in segments if one.low <= number <= one.high)
+            if not _may_pass(segment):
+                continue
+            values = _values(segment)
+            made = found.setdefault((audit, number), {})
+            for _ in range(DRAWN if values else 1):
+                args = tuple(random.choice(values.get(register, [0])) for register in range(6))
+                made[args, 0] = made.get((args, 0), 0.0) + (1 / DRAWN if values else 1.0)
+    return found
 
 
 def _may_pass(segment: Segment) -> bool:
