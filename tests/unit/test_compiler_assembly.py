@@ -101,6 +101,20 @@ def test_a_diagram_that_explodes_is_the_chain_of_its_rules() -> None:
     assert diagram.least(meanings.roots[meaning][0]) <= 2 * len(parts) + 3
 
 
+def test_all_calls_share_what_hopeless_diagrams_may_take() -> None:
+    def rule(at: int) -> Bound:
+        pairs = tuple(All((Shares(A0, 1 << at + bit), Shares(A1, 1 << at + bit))) for bit in range(20))
+        return Bound(((Any(pairs), ALLOW),), ERRNO, None)
+
+    setting = Fast(0.03)
+    meanings = Meanings(Diagram(), setting, same)
+    calls = 40
+    found = meanings.borders(segments(*((at, (rule(at),)) for at in range(calls))))
+    assert len(found) == calls
+    assert all(meanings.diagram.least(meanings.roots[meaning][0]) <= 40 for _, meaning in found)  # chains
+    assert len(meanings.diagram.nodes) < (setting.large + 1) * setting.nodes + calls * 600
+
+
 def test_full_keeps_diagrams_in_several_orders() -> None:
     rule = Bound(((Any((Compare(A0, "==", 7), Compare(A1, ">", 1 << 40))), ALLOW),), ERRNO, None)
     found = []

@@ -27,7 +27,6 @@ CHEAPER = 4
 UNSERVED = 0.1
 FIELDS = {"count", "values"}
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
-MOST = 1 << 63  # of a count
 WORD = (1 << 64) - 1
 HALF = (1 << 32) - 1
 
@@ -69,9 +68,8 @@ def _read(call: str, counted: Counted) -> tuple[float, Mapping[str, object]]:
 
 
 def _number(what: str, count: object) -> float:
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < MOST:
-        shown = "a number as large as that" if isinstance(count, int) and count >= MOST else repr(count)
-        raise CompileError(f"the profile counts how often {what} comes, which is not {shown}")
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < float("inf"):
+        raise CompileError(f"the profile counts how often {what} comes, which is not {count!r}")
     return count
 
 

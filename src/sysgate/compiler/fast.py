@@ -33,10 +33,13 @@ class Fast:
     """What `optimize` decides; compiler/full is the other way.
 
     price: of an instruction, in steps per call. thorough: code every form of a test to see which is the cheapest.
-    seldom: the layouts to try (layout.lay_out).
+    seldom: the layouts to try (layout.lay_out). nodes: that a diagram may take before the rule chain is taken instead;
+    large: so many diagrams may take as many.
     """
 
     thorough = False
+    nodes = 5000
+    large = 4
     seldom: tuple[float, ...] = (0.01,)
 
     def __init__(self, price: float) -> None:

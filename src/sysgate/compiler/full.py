@@ -31,6 +31,7 @@ class Full(fast.Fast):
     """
 
     thorough = True
+    nodes = 20_000
     seldom = (0.0, 0.003, 0.01, 0.03)
 
     def __init__(self, price: float, trees: int, *, known: bool) -> None:

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS, include/uapi/linux/bpf_common.h
 # A diagram whose intervals need so many times more by `jeq` and `jge` is not even tried: no `jset` makes up for that.
 HOPELESS = 3
-# Nodes a diagram may take before the rule chain is taken instead; another order of words may take so many times the
-# nodes of the last, and a few.
-NODES = 20_000
+# Another order of words may take so many times the nodes of the last, and a few; diagrams of a few nodes are free.
 TROUBLE = 4
-A_FEW = 1000
+A_FEW = 500
 SMALL = 64  # a diagram of about so many instructions is not compared with the rule chain
 
 
@@ -48,6 +46,7 @@ class Meanings:
         self._known: dict[object, int] = {}
         self._leaves: dict[int, int] = {}
         self._plain = Lowering(diagram, Order())
+        self._left = setting.nodes * setting.large  # nodes that diagrams of more than a few may still take
         self._small = True  # so far every diagram is, whatever it shares with earlier ones
         self.allow = self.of(diagram.leaf(ALLOW))
 
@@ -126,12 +125,14 @@ class Meanings:
         return found
 
     def _diagrams(self, rules: Sequence[Bound], looked: set[tuple[int, int]]) -> list[int]:
-        # The rules in every order of words that is to be tried, unless the diagram outgrows its budget.
+        # The rules in every order of words that is to be tried, unless the diagram outgrows its budget; all orders and
+        # all calls share what large ones may take, so that not even a hundred hopeless calls keep anybody waiting.
         masked = len({word for word, _ in looked}) < len(looked)  # several masks of one word
-        budget = NODES
+        budget = self.setting.nodes
         found = []
         for order in self.setting.orders(rules, self._plain.order):
             lowering = self._plain if order is self._plain.order else Lowering(self.diagram, order)
+            budget = min(budget, max(self._left, A_FEW))
             self.diagram.budget = budget
             try:
                 root = lowering.rules(rules)
@@ -140,9 +141,15 @@ class Meanings:
 
                     root = prune(self.diagram, root)
             except Overflow:
+                self._left -= budget
+                if self._left <= 0:
+                    break
                 continue
+            taken = budget - self.diagram.budget
+            if taken > A_FEW:
+                self._left -= taken
             found.append(self._mapped(root))
-            budget = min(budget, TROUBLE * (budget - self.diagram.budget) + A_FEW)
+            budget = min(budget, TROUBLE * taken + A_FEW)
         self.diagram.budget = 1 << 60
         return found
 
