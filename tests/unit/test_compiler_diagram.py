@@ -272,6 +272,15 @@ def test_the_plain_order_is_tried_first_and_halves_either_way() -> None:
     assert firsts == {4, 6, 7}
 
 
+def test_of_two_wide_arguments_all_ways_to_take_their_halves_are_tried() -> None:
+    wide = [Term(f"a{place}", 64, False, (place,)) for place in (0, 1)]
+    tried = {
+        tuple(sorted((4, 5, 6, 7), key=lambda word: order.rank((word, FULL, (), ()))))
+        for order in orders(rule(*wide), Order())
+    }
+    assert tried == {(4, 5, 6, 7), (5, 4, 7, 6), (4, 6, 5, 7), (6, 7, 4, 5), (7, 6, 5, 4), (6, 4, 7, 5)}
+
+
 def test_of_many_arguments_not_all_orders_are_tried() -> None:
     terms = [Term(f"a{place}", 32, False, (place,)) for place in range(6)]
     assert len(list(orders(rule(*terms[:3]), Order()))) == 6
