@@ -86,6 +86,8 @@ def test_a_files_name_cannot_act_on_the_terminal(sysgate, tmp_path, name: str) -
             done = sysgate(*words)
             assert name not in done.stdout + done.stderr, words
         file.unlink(missing_ok=True)
+    done = sysgate("run", "--complain", "-o", str(tmp_path / name / "x"), "--", "true")
+    assert name not in done.stderr
     done = sysgate("run", "-e", "default: allow", "--", str(tmp_path / name))
     assert name not in done.stderr
     assert done.returncode == 127

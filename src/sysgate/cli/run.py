@@ -245,13 +245,14 @@ def _misuse_without_policy(args: Namespace) -> str:
 
 def _try_to_write(path: str) -> None:
     """Raises SysgateError where a file cannot be written, before a program has run for nothing."""
+    from sysgate.decode import escaped
     from sysgate.errors import SysgateError
 
     try:
         with open(path, "ab"):
             pass
     except OSError as error:
-        raise SysgateError(f"cannot write {path}: {error.strerror}") from None
+        raise SysgateError(f"cannot write {escaped(path)}: {error.strerror}") from None
 
 
 def _teller(args: Namespace) -> Told | None:
