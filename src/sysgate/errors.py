@@ -65,7 +65,7 @@ class PolicyError(SysgateError):
     def _shown(self) -> str:
         from sysgate.decode import escaped
 
-        file = None if self.file is None else escaped(self.file)
+        file = None if self.file is None else escaped(self.file) or "''"
         where = ":".join(str(part) for part in (file, self.line, self.column) if part is not None)
         message = "".join(map(_visible, self.message))
         lines = [f"{where}: {message}" if where else message]

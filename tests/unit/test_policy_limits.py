@@ -198,6 +198,7 @@ def test_a_fifo_without_end_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_or_is_no_text_is_said(tmp_path: Path) -> None:
     assert load_refused(tmp_path / "none").message == "cannot be read: No such file or directory"
     assert "cannot be read" in load_refused("a\0b").message
+    assert str(load_refused("")) == "'': cannot be read: No such file or directory"
     assert "cannot be read" in load_refused("/proc/self/mem").message
     assert "cannot be read" in load_refused(tmp_path / ("x" * 5_000)).message
     (tmp_path / "loop").symlink_to("loop")
