@@ -36,4 +36,3 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _depends(segment: Segment) -> bool:
     return not refused(segment) and any(always(bound) is None for bound in segment.rules)
-
