@@ -34,7 +34,7 @@ static void report(long result)
 
 static void handler(int number) { (void)number; }
 
-#define LIMIT 4 /* seconds that the timed waits take */
+#define LIMIT 6 /* seconds that the timed waits take */
 
 static double seconds(void)
 {
@@ -140,13 +140,13 @@ int main(int count, char **words)
 	if (timed(mode))
 		return 0;
 	if (!strcmp(mode, "nanosleep")) {
-		struct timespec second = { 1, 0 };
+		struct timespec limit = { 2, 0 };
 		say("ready\n");
-		report(syscall(SYS_nanosleep, &second, NULL));
+		report(syscall(SYS_nanosleep, &limit, NULL));
 	} else if (!strcmp(mode, "poll")) {
 		struct pollfd never = { -1, 0, 0 };
 		say("ready\n");
-		report(poll(&never, 1, 1000));
+		report(poll(&never, 1, 2000));
 	} else if (!strcmp(mode, "select")) {
 		fd_set set;
 		FD_ZERO(&set);
@@ -163,10 +163,10 @@ int main(int count, char **words)
 		say("ready\n");
 		report(read(0, &c, 1));
 	} else if (!strcmp(mode, "futex")) {
-		struct timespec second = { 1, 0 };
+		struct timespec limit = { 2, 0 };
 		int word = 0;
 		say("ready\n");
-		report(syscall(SYS_futex, &word, FUTEX_WAIT, 0, &second, NULL, 0));
+		report(syscall(SYS_futex, &word, FUTEX_WAIT, 0, &limit, NULL, 0));
 	} else if (!strcmp(mode, "sigwait")) {
 		sigset_t set;
 		sigemptyset(&set);

@@ -70,7 +70,7 @@ def test_a_timed_wait_goes_on_for_the_time_that_was_left(as_user, flags):
     with ExitStack() as stack:
         program = built("attach_targets.c", *flags)
         waiting = {mode: stack.enter_context(target(as_user([program, mode]))) for mode, _, _ in TIMED}
-        time.sleep(2)
+        time.sleep(2.6)
         pids = [str(process.pid) for process in waiting.values()]
         subprocess.run(as_user([sys.executable, "-c", ATTACHES, policy, *pids]), check=True, timeout=30)
         said = {mode: process.communicate(timeout=20)[0] for mode, process in waiting.items()}
@@ -246,7 +246,7 @@ def test_a_filtered_process_that_allows_seccomp_is_attached_to_by_root_alone(as_
 def test_a_refusal_that_takes_a_stop_does_not_end_a_wait(as_user, request, mode, result):
     root = request.node.callspec.params["as_user"] == "root"
     with target(as_user([built("attach_targets.c"), mode])) as process:
-        time.sleep(2)
+        time.sleep(2.6)
         done = attach(as_user, process.pid, *NO_MKDIR)
         assert (done.returncode, "only root" in done.stderr) == ((0, False) if root else (1, True))
         assert process.communicate(timeout=20)[0] == f"{result} {EACCES if root else 2}\non time\n"

@@ -207,9 +207,9 @@ def test_giving_up_leaves_the_process_as_it_was(as_user):
 @pytest.mark.parametrize("mode", ["epoll-timed", "sigwait-timed"])
 def test_neither_waiting_for_a_moment_nor_giving_up_ends_a_wait(as_user, mode):
     with target(as_user([built("attach_targets.c"), mode])) as process:
-        time.sleep(1)
+        time.sleep(1.3)
         waiting = armed(as_user, process.pid, "listen")
-        time.sleep(1)
+        time.sleep(1.3)
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(timeout=20) == 130
         result = "0 0" if mode == "epoll-timed" else "-1 11"

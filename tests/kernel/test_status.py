@@ -294,7 +294,7 @@ def test_who_may_not_see_the_filters_does_not_stop_anybody_to_ask(running: tuple
 @pytest.mark.parametrize("mode", ["epoll-timed", "sigwait-timed"])
 def test_looking_does_not_end_a_wait(mode: str) -> None:
     with target([built("attach_targets.c"), mode]) as process:
-        time.sleep(2)
+        time.sleep(2.6)
         sysgate.attach(process.pid, sysgate.Policy.parse("default: allow"))
         for _ in range(3):
             assert sysgate.status(process.pid).filters == 1
