@@ -59,7 +59,7 @@ def _section(
     some = set(random.sample(own, min(len(own), int(2 ** random.uniform(1, 8.3 if arch == arches[0] else 5)))))
     if random.random() < 0.5:  # real policies name related calls, which often have neighbouring numbers
         places = {name: place for place, name in enumerate(own)}
-        some |= {own[(places[name] + random.choice((-1, 1, 2))) % len(own)] for name in list(some)}
+        some |= {own[(places[name] + random.choice((-1, 1, 2))) % len(own)] for name in sorted(some)}
     lines: list[str] = []
     section = ""
     for name in own:

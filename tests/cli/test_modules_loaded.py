@@ -62,7 +62,7 @@ OF_A_ROOM = {
     "supervise": {"keeper", "leaf", "shield"},
     "kernel": {"dumpable", "libc", "native", "notify", "process", "procfs", "signalfd", "task"},
 }
-MOST = 112
+MOST = 103
 
 CODE = """
 import os
