@@ -242,7 +242,7 @@ def _joined(policies: Sequence[Policy]) -> Policy | None:
     for other in others:
         try:
             first = both(first, other)
-        except SysgateError:  # of two dialects
+        except SysgateError:  # one asks for what no policy can see
             return None
     return first
 
