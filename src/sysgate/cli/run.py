@@ -174,7 +174,9 @@ def _in_phases(args: Namespace, command: list[bytes]) -> int:
     if not met and not args.quiet:
         say(f"sysgate: {args.when} was never reached: the policy for it was not in force")
     elif ended.code == _KILLED_BY_SIGSYS and not args.quiet:
-        say("sysgate: ended by SIGSYS: a call was refused that the policy answers with kill or trap")
+        from sysgate.report.denial import of_sigsys
+
+        say(of_sigsys(then, explained=False))
     return ended.code
 
 

@@ -115,18 +115,17 @@ class _Parser(Expressions):
         return ast.Since(start, self.at, tuple(map(int, parts)))
 
     def default(self) -> ast.Statement:
-        start = self.at
-        self.at += 1
-        self.take(":")
-        answer = self.action()
-        return ast.Default(start, self.at, answer)
+        return self.answered(ast.Default)
 
     def deny(self) -> ast.Statement:
+        return self.answered(ast.Deny)
+
+    def answered(self, statement: type[ast.Default | ast.Deny]) -> ast.Statement:
         start = self.at
         self.at += 1
         self.take(":")
         answer = self.action()
-        return ast.Deny(start, self.at, answer)
+        return statement(start, self.at, answer)
 
     def let(self) -> ast.Statement:
         start = self.at
