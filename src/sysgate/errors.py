@@ -119,6 +119,9 @@ class ProofError(SysgateError):
         super().__init__(message)
         self.counterexample = counterexample
 
+    def __reduce__(self) -> tuple[type[ProofError], tuple[str, Call]]:
+        return type(self), (str(self), self.counterexample)
+
 
 class KernelError(SysgateError, OSError):
     """The kernel said no. errno: its error number; str() says what was asked and why it failed."""

@@ -325,7 +325,23 @@ def test_what_a_chain_of_rare_values_takes_in() -> None:
     assert rare(diagram, node({**values, 80: high(0), 90: last}), [0.0] * 40)[2] == [0, *range(1, 8), FULL]  # type: ignore[index]
     wide = diagram.make(5, FULL, (3,), (no, yes))
     assert rare(diagram, node({**values, 20: wide}), [0.0] * 40)[2] == [1, 3, 4, 5, 6, 7]  # type: ignore[index]
+    # nor is one that tells what lies below a value from what lies above it
+    three = diagram.make(5, FULL, (2, 3), (no, yes, diagram.leaf("else")))
+    assert rare(diagram, node({**values, 20: three}), [0.0] * 40)[2] == [1, 3, 4, 5, 6, 7]  # type: ignore[index]
     assert rare(diagram, node({value: kid for value, kid in values.items() if value < 40}), [0.0] * 40) is None
+
+
+@pytest.mark.parametrize("optimize", ["fast", "full"])
+def test_the_end_of_a_range_among_rare_values(optimize: str) -> None:
+    singles = ", ".join(f"{high << 32 | high * 77 + 5:#x}" for high in range(1, 12))
+    last = 0x40_0000_1234
+    program = made(
+        f"default: errno(EPERM)\nioctl: {{ reg2 in {{{singles}, {last:#x}}} -> errno(EACCES); "
+        f"reg2 in {{1..{last:#x}}} -> log; else allow }}\n",
+        optimize=optimize,
+    )
+    for value, action in ((last - 1, "log"), (last, "errno"), (last + 1, "allow"), (1 << 32 | 83, "log")):
+        assert program.decide("ioctl", (0, 0, value)).action == action
 
 
 def test_the_way_that_fits_beside_the_others_is_chosen() -> None:

@@ -46,7 +46,7 @@ def rare(diagram: Diagram, index: int, shares: Sequence[float]) -> Rare | None:
             continue
         word, other_mask, other_cuts, ways = diagram.nodes[kid]
         point = _point(other_cuts)
-        if point is None or other_mask != FULL:
+        if point is None or other_mask != FULL or (len(ways) == 3 and ways[0] != ways[2]):
             continue
         yes, no = ways[1], ways[0]
         if point == 0:
