@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import pytest
+
 from sysgate import Call, PolicyError, ProofError
 from sysgate.errors import CompileError, KernelError, SysgateError, UnfitError
 
