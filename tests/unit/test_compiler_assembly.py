@@ -286,9 +286,10 @@ def test_big_endian_halves_lie_the_other_way() -> None:
 @pytest.mark.parametrize("optimize", ["fast", "full"])
 def test_rare_values_of_64_bits_take_two_instructions_each(optimize: str) -> None:
     values = [(n * 0x9E3779B97F4A7C15) % (1 << 64) for n in range(1, 41)]
-    program = made(f"default: errno(EPERM)\nioctl: reg2 in {{{', '.join(map(str, values))}}}\n", optimize=optimize)
+    tested = f"ioctl: reg2 in {{{', '.join(map(str, values))}}}"  # one call of many
+    program = made(f"default: errno(EPERM)\n{tested}\nread, write, mmap, futex, close: 1\n", optimize=optimize)
     assert {LDX, JEQ_X} <= set(codes(program))
-    assert len(program) < 2.6 * len(values)
+    assert len(program) < 2.8 * len(values)
     for value in values:
         assert program.decide("ioctl", (0, 0, value)).action == "allow"
         assert program.decide("ioctl", (0, 0, value ^ 1)).action == "errno"

@@ -174,22 +174,42 @@ def test_the_recordings_know_how_calls_are_made() -> None:
 def test_calls_that_the_bitmap_does_not_serve_count_once_more() -> None:
     weights = Weights(((1.0, {"a": 3, "b": 1}),), 0.03, 0.3)
     table = {"a": 10, "b": 4, "c": 7}
-    found = dict(profile.numbers(weights, [table], {10}))
+    found = dict(profile.numbers(weights, [table], {10}, set()))
     # of all calls 3/4 and 1/4; b, the only unserved call, has 0.3 more, but for those few that hardly count
     assert found == {4: pytest.approx(0.25 + 0.3, rel=0.01), 10: 0.75}
-    assert dict(profile.numbers(weights, [table], {4, 7, 10})) == {4: 0.25, 10: 0.75}
+    assert dict(profile.numbers(weights, [table], {4, 7, 10}, set())) == {4: 0.25, 10: 0.75}
 
 
 def test_what_is_not_recorded_is_spread_over_all_calls() -> None:
     weights = Weights(((0.9, {"a": 1}),), 0.03, 0.0)
-    found = profile.numbers(weights, [{"a": 10, "b": 4, "c": 7, "d": 9}], set())
+    found = profile.numbers(weights, [{"a": 10, "b": 4, "c": 7, "d": 9}], set(), set())
     assert [number for number, _ in found] == [4, 7, 9, 10]
     assert [weight for _, weight in found] == pytest.approx([0.025, 0.025, 0.025, 0.925])
 
 
+def test_calls_that_a_policy_lets_pass_are_many_of_all_however_seldom_they_are_recorded() -> None:
+    weights = Weights(((1.0, {"a": 99, "b": 1}),), 0.03, 0.0, own=0.1)
+    table = {"a": 10, "b": 4, "c": 7}
+    few = dict(profile.numbers(weights, [table], set(), {4, 7}))  # two of them: 0.9 of all calls
+    assert few[4] + few[7] == pytest.approx(0.9)
+    assert few[4] - few[7] == pytest.approx(0.01 * (1 - 0.89 / 0.99))
+    alone = dict(profile.numbers(weights, [table], {7}, {7}))
+    assert alone == {4: pytest.approx(0.001), 7: pytest.approx(0.9), 10: pytest.approx(0.099)}
+    # the more there are, the less is asked, but a tenth in any case
+    table |= {f"x{n}": 100 + n for n in range(38)}
+    many = dict(profile.numbers(weights, [table], set(), {4, 7, *range(100, 138)}))
+    assert many[10] == pytest.approx(1 - 1 / 3 - 2 / 40)
+    usual = dict(profile.numbers(weights, [table], set(), set(table.values())))
+    assert usual[10] == pytest.approx(0.99 * 0.9 + 0.1 / 41)
+    # nothing passes, or a profile says what is called: nothing is assumed
+    assert dict(profile.numbers(weights, [table], set(), set())) == {4: 0.01, 10: 0.99}
+    counted = Weights(((1.0, {"a": 99, "b": 1}),), 0.03, 0.0)
+    assert dict(profile.numbers(counted, [table], set(), {4, 7})) == {4: 0.01, 10: 0.99}
+
+
 def test_a_second_abi_hardly_counts() -> None:
     weights = Weights(((1.0, {"a": 1}),), 0.03, 0.0)
-    assert profile.numbers(weights, [{"a": 1}, {"a": 0x40000001}], set()) == [(1, 1.0), (0x40000001, 0.01)]
+    assert profile.numbers(weights, [{"a": 1}, {"a": 0x40000001}], set(), set()) == [(1, 1.0), (0x40000001, 0.01)]
 
 
 def test_x32_is_known_beside_x86_64_where_it_is_asked_for() -> None:

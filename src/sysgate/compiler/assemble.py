@@ -99,6 +99,7 @@ class Assembly:
         known = self._tables[audit] = profile.known_numbers(audit, second=second)
         tables = [table for _, table in known]
         served: set[int] = set()
+        passing: set[int] = set()
         ends = [low for low, _ in borders[1:]]
         for table in tables:
             numbers = sorted(table.values())
@@ -107,9 +108,11 @@ class Assembly:
                 after = bisect_left(numbers, end, at)
                 if meaning == self.meanings.allow:
                     served.update(numbers[at:after])
+                if table is tables[0] and self.meanings.may_pass(meaning):
+                    passing.update(numbers[at:after])
                 at = after
         share = self._share(audit)
-        found = profile.numbers(self.weights, tables, served)
+        found = profile.numbers(self.weights, tables, served, passing)
         return found if share == 1.0 else [(number, weight * share) for number, weight in found]
 
     def _share(self, audit: int) -> float:

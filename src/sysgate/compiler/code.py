@@ -28,7 +28,7 @@ TICKET = -2
 # Of calls from covered architectures: nearly all there are.
 COVERED = 0.999
 # About what a call that matches none of the rare values pays for their chain, in steps.
-MISSED = 5
+MISSED = 3
 # Cuts from which on a node may have rare values enough for a chain.
 MANY = 8
 

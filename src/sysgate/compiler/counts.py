@@ -53,7 +53,7 @@ def of_counts(counts: Mapping[str, Counted], names: Sequence[str]) -> Weights:
             _spread(found, written, argument, _shares(f"{written}'s {argument}", of_value, count, found), values)
     if not any(known.values()):
         return built_in()
-    return Weights(((1.0, known),), PRICE / CHEAPER, UNSERVED, values)
+    return Weights(((1.0, known),), PRICE / CHEAPER, UNSERVED, values=values)
 
 
 def _read(call: str, counted: Counted) -> tuple[float, Mapping[str, object]]:

@@ -5,7 +5,7 @@ A meaning is known by its index. Numbers whose rules come to the same diagram ha
 
 from __future__ import annotations
 
-from sysgate.action import ALLOW, strictest
+from sysgate.action import ALLOW, Action, strictest
 from sysgate.compiler.code import TICKET
 from sysgate.compiler.diagram import FULL, LEAF, Order, Overflow
 from sysgate.compiler.lower import MAX_VARIABLES, Lowering, variables
@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sysgate.action import Action
     from sysgate.compiler.diagram import Diagram
     from sysgate.compiler.fast import Fast
     from sysgate.policy.ruleset import Bound, Segment
@@ -28,6 +27,7 @@ HOPELESS = 3
 # Another order of words may take so many times the nodes of the last, and a few; diagrams of a few nodes are free.
 TROUBLE = 4
 A_FEW = 500
+PASSING = (ALLOW, Action("log"))
 SMALL = 64  # a diagram of about so many instructions is not compared with the rule chain
 
 
@@ -82,6 +82,11 @@ class Meanings:
             known = self._known[roots[0]] = len(self.roots)
             self.roots.append(list(roots))
         return known
+
+    def may_pass(self, meaning: int) -> bool:
+        """Whether some calls that mean this are let pass, as far as can be told at a glance: what tests something."""
+        root = self.roots[meaning][0]
+        return self.diagram.nodes[root][0] != LEAF or self.diagram.value(root) in PASSING
 
     def _segment(self, segment: Segment) -> int:
         if not segment.rules:

@@ -2,7 +2,9 @@
 
 A step on the path of a call counts by the call's share of all calls; on that of a call which the kernel's
 constant-allow bitmap does not serve, by its share of those once more, 0.3 times. Without a profile the shares are those
-of ordinary programs (compiler/prior), each weighing the same, with a tenth spread evenly over all calls there are.
+of ordinary programs (compiler/prior), each weighing the same, with a tenth spread evenly over all calls there are. But
+a policy is written for what its program does: some of the calls are ones that it lets pass, however seldom ordinary
+programs make these, and the fewer it lets pass the less is the program an ordinary one.
 
 Values of arguments that neither a profile nor a recording shows are guessed: small and round ones come more often.
 """
@@ -41,17 +43,27 @@ ZERO = 0.95
 CLEAR = 0.7
 LEAST_REST = 0.02  # however much is recorded, something else may come
 
+# Of all calls, those that a policy lets pass, if it lets pass n: at least 1/3 + 2/n of all, and no more than that asks.
+OWN = 1 / 3
+OWN_OF_ONE = 2.0
+OWN_MOST = 0.9
+# ... and so many in any case, beside what ordinary programs make of them.
+OWN_SPREAD = 0.1
+
 
 class Weights(Value):
     """recordings: weight of each, and in it by call name how often it is made; a name's absence is zero.
 
     price: what an instruction of the program costs, in steps per call. unserved: what the mean over unserved calls
-    counts beside the mean over all. values: by architecture, call and register what a profile counts there.
+    counts beside the mean over all. own: the share spread evenly over the calls that a policy lets pass, more where it
+    lets pass few; None where a profile says what is called. values: by architecture, call and register what a profile
+    counts there.
     """
 
     recordings: tuple[tuple[float, Mapping[str, float]], ...]
     price: float
     unserved: float
+    own: float | None = None
     values: Mapping[tuple[str, str, int], Values] = {}
 
     def seen(self, caller: Caller | None, register: int) -> Values:
@@ -65,7 +77,7 @@ def built_in() -> Weights:
     """The weights of ordinary programs."""
     from sysgate.compiler.prior import CALLS
 
-    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), PRICE, UNSERVED)
+    return Weights(tuple([((1 - SPREAD) / len(CALLS), recording) for recording in CALLS]), PRICE, UNSERVED, OWN_SPREAD)
 
 
 def in_short() -> Weights:
@@ -73,7 +85,7 @@ def in_short() -> Weights:
     from sysgate.compiler.prior_brief import MEANS
 
     words = MEANS.split()
-    return Weights(((1 - SPREAD, dict(zip(words[::2], map(int, words[1::2])))),), PRICE, UNSERVED)
+    return Weights(((1 - SPREAD, dict(zip(words[::2], map(int, words[1::2])))),), PRICE, UNSERVED, 0.0)
 
 
 def _recorded(call: str, register: int) -> Values:
@@ -89,10 +101,13 @@ def known_numbers(audit: int, *, second: bool) -> tuple[tuple[str, Mapping[str, 
     return tuple([(arch.name, calls.table(arch.name)) for arch in (known if second else known[:1])])
 
 
-def numbers(weights: Weights, tables: Sequence[Mapping[str, int]], served: set[int]) -> list[tuple[int, float]]:
+def numbers(
+    weights: Weights, tables: Sequence[Mapping[str, int]], served: set[int], passing: set[int]
+) -> list[tuple[int, float]]:
     """The numbers that have a weight, ascending, with it.
 
-    tables: of an architecture (known_numbers). served: the numbers for which the bitmap answers.
+    tables: of an architecture (known_numbers). served: the numbers for which the bitmap answers; passing: those and the
+    others of the first table that may pass.
     """
     summed: dict[int, float] = {}
     for place, table in enumerate(tables):
@@ -112,7 +127,22 @@ def numbers(weights: Weights, tables: Sequence[Mapping[str, int]], served: set[i
                 plain, more = _scales(whole, few, share * part, weights)
                 for number, count in found:
                     summed[number] = summed.get(number, 0.0) + count * (plain if number in served else more)
+    if weights.own is not None and passing:
+        share = _own(weights.own, passing, summed)
+        for number in summed:
+            summed[number] *= 1 - share
+        plain, more = _scales(len(passing), len(passing) - len(passing & served), share, weights)
+        for number in passing:
+            summed[number] = summed.get(number, 0.0) + (plain if number in served else more)
     return sorted(summed.items())
+
+
+def _own(least: float, passing: set[int], summed: Mapping[int, float]) -> float:
+    # What is spread over the calls that pass, so that they are as many of all as they should be.
+    wanted = min(OWN + OWN_OF_ONE / len(passing), OWN_MOST)
+    whole = sum(summed.values())
+    had = sum([weight for number, weight in summed.items() if number in passing]) / whole if whole else 0.0
+    return max(least, (wanted - had) / (1 - had)) if had < wanted else least
 
 
 def _scales(whole: float, few: float, share: float, weights: Weights) -> tuple[float, float]:
