@@ -116,9 +116,7 @@ def numbers(
         for share, _ in weights.recordings:
             spread -= share
         if spread > 0:
-            plain, more = _scales(len(table), len(table) - len(served.intersection(table.values())), spread, weights)
-            for number in table.values():
-                summed[number] = plain if number in served else more
+            _spread(summed, set(table.values()), spread, served, weights)
         for share, recording in weights.recordings:
             found = [(table[name], count) for name, count in recording.items() if name in table]
             whole = sum([count for _, count in found])
@@ -131,10 +129,15 @@ def numbers(
         share = _own(weights.own, passing, summed)
         for number in summed:
             summed[number] *= 1 - share
-        plain, more = _scales(len(passing), len(passing) - len(passing & served), share, weights)
-        for number in passing:
-            summed[number] = summed.get(number, 0.0) + (plain if number in served else more)
+        _spread(summed, passing, share, served, weights)
     return sorted(summed.items())
+
+
+def _spread(summed: dict[int, float], found: set[int], share: float, served: set[int], weights: Weights) -> None:
+    # A share of all calls, evenly over some.
+    plain, more = _scales(len(found), len(found - served), share, weights)
+    for number in found:
+        summed[number] = summed.get(number, 0.0) + (plain if number in served else more)
 
 
 def _own(least: float, passing: set[int], summed: Mapping[int, float]) -> float:
