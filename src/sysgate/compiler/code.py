@@ -8,7 +8,7 @@ a node has two forms, the cheaper is taken: steps by the weight that comes there
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.compiler.diagram import ARCH, FULL, LEAF
+from sysgate.compiler.diagram import ARCH, COMPUTED, FULL, LEAF
 from sysgate.compiler.profile import shares as shares_of
 from sysgate.compiler.runs import greatest_inside, joined
 from sysgate.compiler.steps import AND, JEQ, JGE, JSET, LD, OR_X, RET, TAX, XOR, Steps
@@ -43,9 +43,9 @@ class Coder:
         self.diagram, self.weights, self.setting, self.price = diagram, weights, setting, weights.price
         self.steps = Steps()
         self._swap = 1 if big_endian else 0
-        # By node: its body, and the number of steps from there to the end of a call; the load in front of it.
+        # By node: its body, and the load in front of it; each with the number of steps from there to the end of a call.
         self._body: dict[int, tuple[int, float]] = {}
-        self._cold: dict[int, int] = {}
+        self._cold: dict[int, tuple[int, float]] = {}
         self._seen: tuple[tuple[Caller | None, int], Values] = (None, -1), ()
         self._rare: dict[int, Rare] = {}  # nodes whose rare values get a chain
 
@@ -88,9 +88,7 @@ class Coder:
 
     def entry(self, index: int) -> tuple[int, float]:
         """Where to go for a node with nothing in the accumulator, and how many steps that makes."""
-        step, cost = self._body[index]
-        cold = self._cold[index]
-        return cold, cost if cold == step else cost + 1
+        return self._cold[index]
 
     def _shares(self, index: int, caller: Caller | None) -> Sequence[float]:
         word, mask, cuts, _kids = self.diagram.nodes[index]
@@ -111,17 +109,21 @@ class Coder:
             action = self.diagram.value(index)
             assert isinstance(action, Action)
             step = self.steps.add(RET, action.ret)
-            self._body[index] = step, 1.0
-            self._cold[index] = step
+            self._body[index] = self._cold[index] = step, 1.0
         elif word == TICKET:
             allowed, otherwise = self.entry(kids[0])[0], self.entry(kids[1])
             step = self._ticket(allowed, otherwise[0])
-            self._body[index] = step, 23 + otherwise[1]
-            self._cold[index] = step
+            self._body[index] = self._cold[index] = step, 23 + otherwise[1]
         else:
             step, cost = self._tested(index, shares, weight)
             self._body[index] = step, cost
-            self._cold[index] = self.steps.add(LD, self.offset(word), step)
+            if word < COMPUTED:
+                self._cold[index] = self.steps.add(LD, self.offset(word), step), cost + 1
+            else:
+                from sysgate.compiler.computed import load
+
+                first, more = load(self, index, step, shares)
+                self._cold[index] = first, cost + more
 
     def _tested(self, index: int, shares: Sequence[float], weight: float) -> tuple[int, float]:
         # The first step of a node whose word is in the accumulator, and how many a call makes from there.

@@ -13,6 +13,7 @@ the whole word. Chains (`compiler/chain`) are not ordered; everything that reads
 
 Words: 0 the number, 1 the architecture, 4 + 2i the low half of args[i], 5 + 2i the high half. On little-endian
 machines that is the offset in struct seccomp_data divided by four; on big-endian ones the halves lie the other way.
+From COMPUTED on: halves of what two arguments make together (compiler/computed).
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     Node = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 LEAF = -1
-NR, ARCH = 0, 1
+NR, ARCH, COMPUTED = 0, 1, 16
 FULL = 0xFFFF_FFFF
+_COMPUTED = tuple([word ^ 1 for word in range(COMPUTED, COMPUTED + 2 * 30)])
 
 
 def low(argument: int) -> int:
@@ -40,13 +42,14 @@ class Overflow(Exception):
 class Order:
     """In what order a diagram looks at words.
 
-    words: the ones to look at first, in order; the others follow by index.
+    words: the ones to look at first, in order; the others follow by index, but computed ones the high half first: they
+    are mostly compared as a whole.
     """
 
     def __init__(self, words: Sequence[int] = ()) -> None:
-        rest = [word for word in range(16) if word not in words]
+        rest = [word for word in (*range(COMPUTED), *_COMPUTED) if word not in words]
         self._place = {word: place for place, word in enumerate([*words, *rest])}
-        self._place[LEAF] = 16
+        self._place[LEAF] = COMPUTED + len(_COMPUTED)
 
     def rank(self, node: Node) -> int:
         """Smaller comes first; leaves last."""

@@ -352,7 +352,7 @@ def _masks_joined(entries: list[Entry], *, either: bool) -> list[Entry]:
     places: dict[tuple[int, int | None], tuple[int, list[int]]] = {}  # by words: where in `joined`, and the values
     for entry in entries:
         where, held, part = entry
-        values = None if where is None else _few(where, _reverse(where, held) if either else held)
+        values = None if where is None else few(where, reverse(where, held) if either else held)
         if where is not None and values is not None:
             words = where[0], where[2]
             if words not in places:
@@ -366,7 +366,7 @@ def _masks_joined(entries: list[Entry], *, either: bool) -> list[Entry]:
                 left = sorted({value | other for value in values for other in others if not (value ^ other) & shared})
                 if _tests(both, left) < _tests(before, others) + _tests(where, values):
                     held = union((value, value) for value in left)
-                    joined[at] = both, _reverse(both, held) if either else held, part
+                    joined[at] = both, reverse(both, held) if either else held, part
                     places[words] = at, left
                     continue
         joined.append(entry)
@@ -381,12 +381,13 @@ def _tests(where: Looks, values: list[int]) -> int:
     return len(values) + (where[1] != FULL)
 
 
-def _reverse(where: Looks, held: Spans) -> Spans:
+def reverse(where: Looks, held: Spans) -> Spans:
+    """The values of a place that lie in none of the spans."""
     return complement(union(held), FULL if where[2] is None else (1 << 64) - 1)
 
 
-def _few(where: Looks, held: Spans) -> list[int] | None:
-    # The values that the masked bits have in the spans, if they are few.
+def few(where: Looks, held: Spans) -> list[int] | None:
+    """The values that the masked bits have in the spans, if they are few."""
     mask = where[1] | where[3] << 32
     found: list[int] = []
     for start, end in held:
@@ -423,3 +424,15 @@ def variables(rules: Sequence[Bound]) -> set[tuple[int, int]]:
             if high_word is not None:
                 found.add((high_word, high_mask))
     return found
+
+
+def bit_by_bit(looked: set[tuple[int, int]]) -> bool:
+    """Whether two words may be set against each other: several single bits are looked at in two of them.
+
+    looked: (word, mask) pairs.
+    """
+    words: dict[int, int] = {}
+    for _, mask in looked:
+        if mask and not mask & mask - 1:
+            words[mask] = words.get(mask, 0) + 1
+    return len([mask for mask, count in words.items() if count > 1]) > 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sysgate.action import ALLOW, Action, strictest
 from sysgate.compiler.code import TICKET
 from sysgate.compiler.diagram import FULL, LEAF, Order, Overflow
-from sysgate.compiler.lower import MAX_VARIABLES, Lowering, variables
+from sysgate.compiler.lower import MAX_VARIABLES, Lowering, bit_by_bit, variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ class Meanings:
 
     def _lowered(self, rules: Sequence[Bound]) -> list[int]:
         looked = variables(rules)
+        if bit_by_bit(looked):
+            from sysgate.compiler.pairs import joined
+
+            rules = joined(rules)
+            looked = variables(rules)
         before = self.diagram.tests
         found = self._diagrams(rules, looked) if len(looked) <= MAX_VARIABLES else []
         self._small &= self.diagram.tests - before <= SMALL

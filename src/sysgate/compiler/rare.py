@@ -10,6 +10,7 @@ Every miss walks a part of the chain, so what comes often stays in the tree.
 
 from __future__ import annotations
 
+from sysgate.compiler.diagram import COMPUTED
 from sysgate.compiler.profile import ZERO
 from sysgate.compiler.runs import FULL
 from sysgate.compiler.steps import JEQ, JEQ_X, JGE, LD, LDX
@@ -32,8 +33,8 @@ MANY = 16  # of so many values, and more, twice as many stand in a row
 
 def rare(diagram: Diagram, index: int, shares: Sequence[float]) -> Rare | None:
     """The values of a node that a chain can ask for: single ones that seldom come, and go to a test of another word."""
-    _, mask, cuts, kids = diagram.nodes[index]
-    if mask != FULL or len(cuts) < 2 * LEAST:
+    looked, mask, cuts, kids = diagram.nodes[index]
+    if mask != FULL or len(cuts) < 2 * LEAST or looked >= COMPUTED:  # computing a word takes the index register
         return None
     starts = (0, *cuts)
     ends = (*cuts, FULL + 1)
@@ -46,7 +47,7 @@ def rare(diagram: Diagram, index: int, shares: Sequence[float]) -> Rare | None:
             continue
         word, other_mask, other_cuts, ways = diagram.nodes[kid]
         point = _point(other_cuts)
-        if point is None or other_mask != FULL or (len(ways) == 3 and ways[0] != ways[2]):
+        if word >= COMPUTED or point is None or other_mask != FULL or (len(ways) == 3 and ways[0] != ways[2]):
             continue
         yes, no = ways[1], ways[0]
         if point == 0:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # The opcodes the compiler emits (include/uapi/linux/bpf_common.h), spelled as numbers: this module is on the way of
 # `sysgate run`, and bpf.insn names fifty more.
 LD, LDX, RET = 0x20, 0x01, 0x06
-JA, JEQ, JGT, JGE, JSET, JEQ_X = 0x05, 0x15, 0x25, 0x35, 0x45, 0x1D
-AND, XOR, OR_X, TAX = 0x54, 0xA4, 0x4C, 0x07
+JA, JEQ, JGT, JGE, JSET, JEQ_X, JSET_X = 0x05, 0x15, 0x25, 0x35, 0x45, 0x1D, 0x4D
+AND, XOR, AND_X, OR_X, XOR_X, TAX = 0x54, 0xA4, 0x5C, 0x4C, 0xAC, 0x07
 
 
 class Steps:
