@@ -191,6 +191,21 @@ def test_a_limited_tree_is_no_higher_and_never_cheaper() -> None:
         assert deepest(table.tree(0, 9), heights) == table.height(0, 9)
 
 
+def test_a_bound_hides_only_what_is_too_dear() -> None:
+    for seed in range(60):
+        made, _ = drawn(Random(seed), 10)
+        heights = {A: 2, B: 0, C: 1}
+        exact = [Intervals(made, 0.02, heights).limited(0, 9, limit) for limit in range(3, 9)]
+        for part in (0.5, 0.99, 1.0, 1.01):
+            table = Intervals(made, 0.02, heights)
+            for limit, cost in enumerate(exact, 3):
+                if cost < INFINITE:
+                    bound = part * cost + 1e-6
+                    found = table.limited(0, 9, limit, bound)
+                    assert found == cost if cost < bound else found >= bound
+                    assert table.limited(0, 9, limit) == cost  # asked again without a bound
+
+
 def deepest(tree: Tree, heights: dict[int, int]) -> int:
     return heights[tree] if isinstance(tree, int) else 1 + max(deepest(tree[2], heights), deepest(tree[3], heights))
 

@@ -32,6 +32,7 @@ SPAN = 24  # runs under one leaf
 INFINITE = float("inf")
 NO_TARGET = -1
 TIE = 1e-9  # a leaf of the same cost is taken
+UNKNOWN = -2  # in place of a split: none was found below the bound
 
 
 class Intervals:
@@ -222,20 +223,23 @@ class Intervals:
             self._reach.append(furthest)
         return self._reach[limit]
 
-    def limited(self, i: int, j: int, limit: int) -> float:
-        """The cost of the best tree for runs i … j of at most `limit` instructions' height; infinite where none is."""
+    def limited(self, i: int, j: int, limit: int, bound: float = INFINITE) -> float:
+        """The cost of the best tree for runs i … j of at most `limit` instructions' height; infinite where none is.
+
+        bound: what costs as much or more is of no use, and may come out as anything from there on.
+        """
         if self.height(i, j) <= limit:
             return self.cost[i][j - i]
         if limit <= 0 or self._reached(limit)[i] < j:
             return INFINITE
         key = i, j, limit
         found = self._limited.get(key)
-        if found is not None:
+        if found is not None and (found[1] != UNKNOWN or found[0] >= bound):
             return found[0]
-        best, at = INFINITE, -1
+        best, at = bound, UNKNOWN
         leaf = self.leaf_of(i, j)
-        if leaf is not None and leaf[5] <= limit:
-            best = leaf[0]
+        if leaf is not None and leaf[5] <= limit and leaf[0] < best:
+            best, at = leaf[0], -1
         coming = self.price + self.total[j + 1] - self.total[i]
         reach = self._reached(limit - 1)
         # The left half must be within reach from i, and from the right half's start its end.
@@ -244,12 +248,14 @@ class Intervals:
         while least > i and reach[least] >= j:
             least -= 1
         sums = map(add, self.cost[i][least - i : most + 1 - i], self._columns[j][least + 1 : most + 2])
-        for bound, k in sorted(zip(sums, range(least, most + 1))):
-            if bound + coming >= best:
+        for lowest, k in sorted(zip(sums, range(least, most + 1))):
+            if lowest + coming >= best:
                 break
-            left = self.limited(i, k, limit - 1)
-            if left < INFINITE:
-                cost = left + self.limited(k + 1, j, limit - 1) + coming
+            # However the sums are rounded, a half that reaches its bound is too dear.
+            right = self.cost[k + 1][j - k - 1]
+            left = self.limited(i, k, limit - 1, best - coming - right + TIE)
+            if left + right + coming < best:
+                cost = left + self.limited(k + 1, j, limit - 1, best - coming - left + TIE) + coming
                 if cost < best:
                     best, at = cost, k
         self._limited[key] = best, at

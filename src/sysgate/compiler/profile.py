@@ -43,9 +43,9 @@ ZERO = 0.95
 CLEAR = 0.7
 LEAST_REST = 0.02  # however much is recorded, something else may come
 
-# Of all calls, those that a policy lets pass, if it lets pass n: at least 1/3 + 2/n of all, and no more than that asks.
+# Of all calls, those that a policy lets pass: of n such calls at least 1/3 + 1.5/n, and no more than that asks.
 OWN = 1 / 3
-OWN_OF_ONE = 2.0
+OWN_OF_ONE = 1.5
 OWN_MOST = 0.9
 # ... and so many in any case, beside what ordinary programs make of them.
 OWN_SPREAD = 0.1

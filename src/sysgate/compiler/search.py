@@ -32,7 +32,7 @@ CUBES = 4  # cubes tried by jset
 SPLITS = (3, 2, 1)  # splits of runs whose halves are searched, by level
 ENDS = 2  # ways to begin that are searched further
 LIGHT = 0.02  # halves that weigh less are left to the intervals
-MOST_RUNS = 160  # in one table
+MOST_RUNS = 120  # in one table
 FEW = 24  # ... when there is no effort left
 
 
