@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from sysgate.action import ALLOW, KILL_PROCESS, Action
@@ -185,6 +187,15 @@ def test_a_value_split_over_two_registers_is_joined() -> None:
     # register 3 has the low half, register 4 the high one, whose own upper half does not count
     for low, high, holds in ((0, 0, False), (FULL, FULL, False), (FULL - 1, FULL, True), (0, 0x9_8000_0000, True)):
         assert diagram.decide(root, words(0, 0, 0, low, high)) is holds
+
+
+def test_a_chain_of_many_rules_takes_as_long_as_they_are_many() -> None:
+    rules = [Bound(((Compare(reg(0), "!=", at << 32 | at), ALLOW),), ERRNO, None) for at in range(10_000)]
+    diagram = Diagram()
+    start = process_time()
+    root = chain(Lowering(diagram, Order()), rules)
+    assert process_time() - start < 10  # a second; it took over a minute
+    assert [diagram.decide(root, words(value)) for value in (77 << 32 | 77, 77)] == [ERRNO, ALLOW]
 
 
 ONE, TWO = Compare(reg(0), "==", 1), Compare(reg(1), "==", 1)

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sysgate.action import Action
     from sysgate.compiler.lower import Lowering
     from sysgate.policy.ruleset import Bound, Expr
 
@@ -24,18 +25,18 @@ def chain(lowering: Lowering, rules: Sequence[Bound]) -> int:
     The strictest answers are sought first: for each rank every rule that can give it is asked once, the last first.
     """
     diagram = lowering.diagram
-    actions = [action for rule in rules for action in (rule.otherwise, *(action for _, action in rule.cases))]
-    ranks = sorted({action.rank for action in actions})
+    given: dict[int, dict[Action, None]] = {}  # by rank
+    for rule in rules:
+        for action in (rule.otherwise, *(action for _, action in rule.cases)):
+            given.setdefault(action.rank, {})[action] = None
+    mildest = max(given)
     # Where no rule gives a stricter answer, some rule gives one of the last rank: this leaf is never reached.
-    rest = diagram.leaf(next(action for action in actions if action.rank == ranks[-1]))
-    for rank in reversed(ranks):
-        last = rank == ranks[-1]
+    rest = diagram.leaf(next(iter(given[mildest])))
+    for rank in sorted(given, reverse=True):
+        if rank == mildest and len(given[rank]) == 1:
+            continue
         for rule in rules:
-            answers = [*(action for _, action in rule.cases), rule.otherwise]
-            if not any(action.rank == rank for action in answers):
-                continue
-            if last and len({action for action in actions if action.rank == rank}) == 1:
-                rest = diagram.leaf(next(action for action in answers if action.rank == rank))
+            if not any(action.rank == rank for action in (rule.otherwise, *(action for _, action in rule.cases))):
                 continue
             found = diagram.leaf(rule.otherwise) if rule.otherwise.rank == rank else rest
             for expr, action in reversed(rule.cases):
