@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.analyse import heads, reading, ruled
+from sysgate.analyse import apart, heads, reading, ruled, verbatim
 from sysgate.analyse import program as as_diagram
 from sysgate.analyse.conditions import Conditions
 from sysgate.analyse.forest import FALSE, TRUE, Overgrown
 from sysgate.analyse.space import Space
 from sysgate.analyse.view import signature, views
+from sysgate.call import Call
 from sysgate.errors import BpfError, CompileError
-from sysgate.facts import arches
+from sysgate.facts import arches, calls
+from sysgate.policy import meaning
 from sysgate.policy.ruleset import Gate
 from sysgate.value import Value
 
@@ -18,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from sysgate.analyse.apart import Intricate
     from sysgate.bpf.program import Program
 
     Side = Gate | Program
@@ -55,20 +58,34 @@ def differences(one: Side, other: Side, names: Sequence[str]) -> tuple[Differenc
     the sides are too intricate to be compared.
     """
     try:
-        found = _Comparing(Space(budget=_BUDGET), one, other, names).found()
-    except (BpfError, CompileError, Overgrown):
+        if isinstance(one, Gate) and isinstance(other, Gate):
+            found = _of_gates(one, other, names)
+            if one.foreign != other.foreign:
+                found += (Difference((), (), "1", one.foreign, other.foreign),)
+            return found
         try:
-            found = _Comparing(Space(braided=True, budget=_BRAIDED_BUDGET), one, other, names).found()
-        except (BpfError, CompileError, Overgrown) as error:
-            raise CompileError(f"the two cannot be compared: {str(error) or _TOO_MUCH}") from None
-    if isinstance(one, Gate) and isinstance(other, Gate) and one.foreign != other.foreign:
-        found += (Difference((), (), "1", one.foreign, other.foreign),)
-    return found
+            return _Comparing(Space(budget=_BUDGET), one, other, names).found()
+        except (BpfError, CompileError, Overgrown):
+            return _Comparing(Space(braided=True, budget=_BRAIDED_BUDGET), one, other, names).found()
+    except (BpfError, CompileError, Overgrown) as error:
+        raise CompileError(f"the two cannot be compared: {str(error) or _TOO_MUCH}") from None
+
+
+def _of_gates(one: Gate, other: Gate, names: Sequence[str]) -> tuple[Difference, ...]:
+    one, other = apart.differing(one, other)
+    try:
+        return _Comparing(Space(budget=_BUDGET), one, other, names).found()
+    except (CompileError, Overgrown):
+        one, other, intricate = apart.plain(one, other, _BUDGET)
+        return _Comparing(Space(budget=_BUDGET), one, other, names, intricate).found()
 
 
 class _Comparing:
-    def __init__(self, space: Space, one: Side, other: Side, names: Sequence[str]) -> None:
-        self.space, self.names = space, tuple(names)
+    # intricate: numbers that the two sides leave out.
+    def __init__(
+        self, space: Space, one: Side, other: Side, names: Sequence[str], intricate: Sequence[Intricate] = ()
+    ) -> None:
+        self.space, self.one, self.other, self.names = space, one, other, tuple(names)
         self.diagrams: dict[int, int] = {}
         for name in names:
             audit = arches.named(name).audit
@@ -76,6 +93,8 @@ class _Comparing:
                 space.budget = len(space.variable) + _BUDGET * (5 if space.braided else 1)
                 self.diagrams[audit] = space.combined(_diagram(space, one, audit), _diagram(space, other, audit), _pair)
         self.known: dict[tuple[object, ...], list[tuple[str, Action, Action]]] = {}
+        self.intricate = intricate
+        self.hopeless = 1 << 60  # from so many nodes on, nobody finds a short condition
 
     def found(self) -> tuple[Difference, ...]:
         by_arch = {name: self.of_arch(name) for name in self.names}
@@ -90,37 +109,89 @@ class _Comparing:
         )
 
     def of_arch(self, name: str) -> list[Difference]:
-        one = reading.of_arch(self.space, self.diagrams[arches.named(name).audit], name, beside_x32="x32" in self.names)
+        audit, beside_x32 = arches.named(name).audit, "x32" in self.names
+        one = reading.of_arch(self.space, self.diagrams[audit], name, beside_x32=beside_x32)
         same = self.space.leaf(_SAME)
         found: dict[tuple[str, Action, Action], tuple[set[str], list[tuple[int, int]]]] = {}
         for call, node in one.named.items():
             if node != same:
-                for entry in self.conditions(name, call, node):
+                for entry in self.conditions(name, call, calls.table(name)[call] & 0xFFFF_FFFF, node):
                     found.setdefault(entry, (set(), []))[0].add(call)
         for low, high, node in one.unnamed:
             if node != same:
-                for entry in self.conditions(name, None, node):
+                for entry in self.conditions(name, None, low, node):
                     found.setdefault(entry, (set(), []))[1].append((low, high))
+        for each in self.intricate:
+            if each.audit == audit:
+                whole = reading.own([(each.one.low, each.one.high, 0)], name, beside_x32=beside_x32)
+                named, unnamed = reading.by_name(whole, name)
+                for call in named:
+                    for entry in _proved(each, name, call):
+                        found.setdefault(entry, (set(), []))[0].add(call)
+                for entry in _proved(each, name, None) if unnamed else ():
+                    found.setdefault(entry, (set(), []))[1].extend((low, high) for low, high, _ in unnamed)
         made = []
         for (condition, before, after), (names, ranges) in found.items():
             said, _ = heads.grouped(names, [name], set(), set())
             made.append(Difference((), (*said, *heads.numbers(ranges)), condition, before, after))
         return made
 
-    def conditions(self, arch: str, call: str | None, node: int) -> list[tuple[str, Action, Action]]:
+    def conditions(self, arch: str, call: str | None, nr: int, node: int) -> list[tuple[str, Action, Action]]:
         """For each pair of answers that differ, when a call gets it."""
         space = self.space
         registers = tuple(sorted({space.place(variable)[0] for variable in space.support(node)} - {6}))
         key = node, arch, signature(arch, call, registers)
         if key not in self.known:
-            writing = Conditions(space, views(arch, call))
-            self.known[key] = []
-            for leaf in space.leaves(node):
-                if leaf != _SAME:
-                    where = _where(space, node, leaf)
-                    assert isinstance(leaf, tuple)
-                    self.known[key].append((writing.between(where, where).text, *leaf))
+            pairs = [leaf for leaf in space.leaves(node) if isinstance(leaf, tuple)]
+            try:
+                self.known[key] = self.shortest(arch, call, node, pairs)
+            except (BpfError, Overgrown) as error:
+                if not (isinstance(self.one, Gate) and isinstance(self.other, Gate)):
+                    raise BpfError(f"{call or nr} on {arch}: {error}") from None
+                sides = self.one, self.other
+                return [(_verbatim(sides, pair, arch, call, nr), *pair) for pair in pairs]
         return self.known[key]
+
+    def shortest(
+        self, arch: str, call: str | None, node: int, pairs: Sequence[tuple[Action, Action]]
+    ) -> list[tuple[str, Action, Action]]:
+        size = self.space.size(node)
+        if size >= self.hopeless:
+            raise BpfError(_TOO_MUCH)
+        writing = Conditions(self.space, views(arch, call))
+        try:
+            wheres = [_where(self.space, node, pair) for pair in pairs]
+            return [(writing.between(where, where).text, *pair) for where, pair in zip(wheres, pairs, strict=True)]
+        except (BpfError, Overgrown):
+            self.hopeless = size
+            raise
+
+
+def _verbatim(sides: tuple[Gate, Gate], pair: tuple[Action, Action], arch: str, call: str | None, nr: int) -> str:
+    # When a call gets this pair of answers, in the words of the rules.
+    whens = []
+    for side, action in zip(sides, pair, strict=True):
+        segment = meaning.segment(side, Call(arch, nr))
+        if segment is not None:  # else the side's only answer there is the foreign one
+            whens.append(verbatim.answers(segment, action))
+    return verbatim.text(verbatim.all_of(whens), views(arch, call))
+
+
+def _proved(numbers: Intricate, arch: str, call: str | None) -> list[tuple[str, Action, Action]]:
+    # The same for numbers that no diagram can tell of: each pair of answers that some call gets.
+    known = arches.named(arch)
+    found = []
+    for before in verbatim.possible(numbers.one):
+        for after in verbatim.possible(numbers.other):
+            if before == after:
+                continue
+            when = verbatim.all_of([verbatim.answers(numbers.one, before), verbatim.answers(numbers.other, after)])
+            try:
+                if apart.ever(when, known.audit, big_endian=known.big_endian):
+                    found.append((verbatim.text(when, views(arch, call)), before, after))
+            except CompileError as error:
+                raise CompileError(f"{call or numbers.one.low} on {arch}: {error}") from None
+    return found
 
 
 def _diagram(space: Space, side: Side, audit: int) -> int:

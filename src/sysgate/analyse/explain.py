@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from sysgate.analyse import answers, cost, ruled
+from sysgate.analyse import answers, cost, ruled, verbatim
 from sysgate.analyse.forest import Overgrown
 from sysgate.analyse.space import Space
 from sysgate.analyse.view import views
 from sysgate.bpf import bitmap, listing, machine
+from sysgate.call import Call
 from sysgate.errors import BpfError, CompileError
 from sysgate.facts import arches, calls
+from sysgate.policy import meaning
 from sysgate.value import Value
 
 TYPE_CHECKING = False
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from sysgate.action import Action
     from sysgate.bpf.listing import Line
     from sysgate.bpf.program import Program
-    from sysgate.call import Call
     from sysgate.decision import Origin
     from sysgate.policy.ruleset import Gate, Segment
 
@@ -60,23 +61,22 @@ def cases(gate: Gate, arch: str, nr: int, args: Sequence[int | None] = ()) -> tu
     arch: its name; its numbers are the gate's for its AUDIT_ARCH value. args: six words or fewer, None for "any
     value" and for those left out. Raises CompileError where the rules are too intricate to be told apart.
     """
-    segment = _segment(gate, arch, nr)
+    segment = meaning.segment(gate, Call(arch, nr))
     if segment is None:
         return (Case("1", gate.foreign, None),)
     try:
         return _cases(Space(budget=_BUDGET), segment, arch, nr, args)
     except (CompileError, Overgrown):
-        try:
-            return _cases(Space(braided=True, budget=_BRAIDED_BUDGET), segment, arch, nr, args)
-        except Overgrown:
-            raise CompileError("what the rules decide together is too intricate to be told apart") from None
+        seen = views(arch, calls.name(arch, nr))
+        found = verbatim.cases(segment, args)
+        return tuple([Case(verbatim.text(when, seen), action, origin) for when, action, origin in found])
 
 
 def costs(
     gate: Gate, program: Program, arch: str, nr: int, args: Sequence[int | None] = ()
 ) -> dict[tuple[Action, Origin | None], Cost]:
     """What those cases cost the gate's program, by answer and rule. Raises CompileError as `cases`."""
-    segment = _segment(gate, arch, nr)
+    segment = meaning.segment(gate, Call(arch, nr))
     for space in (Space(budget=_BUDGET), Space(braided=True, budget=_BRAIDED_BUDGET)):
         try:
             counted = cost.steps(space, program, arches.named(arch).audit, nr, args)
@@ -129,10 +129,3 @@ def _leaf(leaf: Hashable) -> tuple[Action, Origin | None]:
     assert isinstance(leaf, tuple)
     action, origin = leaf
     return action, origin
-
-
-def _segment(gate: Gate, arch: str, nr: int) -> Segment | None:
-    for audit, segments in gate.entries:
-        if audit == arches.named(arch).audit:
-            return next(segment for segment in segments if segment.low <= nr <= segment.high)
-    return None

@@ -64,15 +64,17 @@ def of_arch(space: Space, diagram: int, name: str, *, beside_x32: bool) -> Numbe
 
     beside_x32: whether x32's numbers are x32's, and not x86_64's.
     """
-    whole = numbers.ranges(space, diagram)
-    if name == "x32":
-        whole = clipped(whole, *X32)
-    elif name == "x86_64" and beside_x32:
-        whole = clipped(whole, 0, X32[0] - 1) + clipped(whole, X32[1] + 1, numbers.END - 1)
+    whole = own(numbers.ranges(space, diagram), name, beside_x32=beside_x32)
+    named, unnamed = by_name(whole, name)
+    return Numbers(name, dict(sorted(named.items())), tuple(whole), tuple(unnamed))
+
+
+def by_name(ranges: Sequence[tuple[int, int, int]], name: str) -> tuple[dict[str, int], list[tuple[int, int, int]]]:
+    """The calls in ranges of an architecture's numbers, each with its node, and the numbers there that no call has."""
     table = {number & 0xFFFF_FFFF: call for call, number in calls.table(name).items()}
     named: dict[str, int] = {}
     unnamed: list[tuple[int, int, int]] = []
-    for low, high, node in whole:
+    for low, high, node in ranges:
         start = low
         for number in sorted(number for number in table if low <= number <= high):
             named[table[number]] = node
@@ -81,7 +83,16 @@ def of_arch(space: Space, diagram: int, name: str, *, beside_x32: bool) -> Numbe
             start = number + 1
         if start <= high:
             unnamed.append((start, high, node))
-    return Numbers(name, dict(sorted(named.items())), tuple(whole), tuple(unnamed))
+    return named, unnamed
+
+
+def own(ranges: list[tuple[int, int, int]], name: str, *, beside_x32: bool) -> list[tuple[int, int, int]]:
+    """The parts of ranges that are an architecture's, of all those under its AUDIT_ARCH value."""
+    if name == "x32":
+        return clipped(ranges, *X32)
+    if name == "x86_64" and beside_x32:
+        return clipped(ranges, 0, X32[0] - 1) + clipped(ranges, X32[1] + 1, numbers.END - 1)
+    return ranges
 
 
 def clipped(ranges: Sequence[tuple[int, int, int]], low: int, high: int) -> list[tuple[int, int, int]]:
