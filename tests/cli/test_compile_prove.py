@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,14 @@ def test_a_profile_may_be_json_or_lines(sysgate, file: Path, tmp_path: Path, pro
     ("profile", "said"),
     [
         ("read 10", "counts:1:1"),
-        ('{"read": "x"}', "counts"),
-        ("raed: 1", "raed"),
+        ("read: \u0665", "counts:1:1"),
+        ('{"read": "x"}', "counts:1:2: the profile counts how often read comes, which is not 'x'"),
+        ('{"write": 1,\n "read": NaN}', "counts:2:2: "),
+        ("raed: 1", "counts:1:1: the profile counts 'raed', which is no call of x86_64: did you mean read?"),
+        ("write: 1\n  raed: 1  # raed", "counts:2:3: "),
+        ('{"ioctl": {"count": 1, "values": {"cmd": {"TCGET": 1}}}}', "did you mean TC"),
+        ('{"write": 1,\n "read" 1}', "counts:2:9: the profile is no JSON: "),
+        ('{"read": ' + "9" * 5000 + "}", "a number in it is too long"),
         ("read: " + "9" * 5000, "counts:1:1"),
         ("read: " + "9" * 400, "counts:1:1"),
         ('{"read": ' + "9" * 400 + "}", "read"),
@@ -112,6 +119,13 @@ def test_a_wrong_policy_leaves_the_output_alone(sysgate, file: Path, tmp_path: P
     file.write_text("raed: 1\n")
     assert sysgate("compile", str(file), "-o", str(out)).returncode == 1
     assert out.read_text() == "before"
+
+
+def test_nothing_is_compiled_into_a_closed_standard_output(file: Path) -> None:
+    line = f"{sys.executable} -m sysgate compile {file} >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "standard output is closed" in done.stderr
 
 
 def test_byte_orders_do_not_mix(sysgate, file: Path) -> None:

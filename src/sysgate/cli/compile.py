@@ -9,8 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from sysgate.api import Program
+    from sysgate.api import Policy, Program
     from sysgate.compiler.counts import Counted
+    from sysgate.errors import PolicyError
 
 EXAMPLE = """
 sysgate compile app.policy -o app.bpf
@@ -39,8 +40,10 @@ def run(args: Namespace) -> int:
     if args.format == "raw" and args.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
         raise SysgateError("a raw program is not for terminals: name a file with -o, or another --format")
     policy = api.load(args.policy)
-    profile = None if args.profile is None else _profile(args.profile)
-    program = policy.compile(args.arch, profile=profile, optimize=args.optimize)
+    if args.profile is None:
+        program = policy.compile(args.arch, optimize=args.optimize)
+    else:
+        program = _compiled_by(args.profile, policy, args)
     _write(_written(program, args.format, args.policy), args.output)
     return 0
 
@@ -94,24 +97,47 @@ def _c(program: Program, source: str) -> str:
     )
 
 
-def _profile(name: str) -> dict[str, Counted]:
-    """Counts by call: a JSON object, or lines `call: count` (minijail's frequency files; # begins a comment)."""
-    from sysgate.errors import PolicyError
+def _compiled_by(profile: str, policy: Policy, args: Namespace) -> Program:
+    from sysgate.compiler.counts import CountError
     from sysgate.policy import files
 
-    text = files.read_file(name, name)
-    if text.lstrip().startswith("{"):
-        return _json_profile(name, text)
+    text = files.read_file(profile, profile)
+    counts = _json_profile(profile, text) if text.lstrip().startswith("{") else _lines(profile, text)
+    try:
+        return policy.compile(args.arch, profile=counts, optimize=args.optimize)
+    except CountError as error:
+        raise _placed(str(error), error.call, profile, text) from None
+
+
+def _placed(message: str, call: str, name: str, text: str) -> PolicyError:
+    """The error with the first place where the profile names the call."""
+    from json import dumps
+
+    from sysgate.errors import PolicyError
+
+    written = dumps(call, ensure_ascii=False) if text.lstrip().startswith("{") else call
+    for at, line in enumerate(text.splitlines(), 1):
+        column = line.partition("#")[0].find(written) if written == call else line.find(written)
+        if column >= 0:
+            return PolicyError(message, file=name, line=at, column=column + 1, source=line, width=len(written))
+    return PolicyError(message, file=name)
+
+
+def _lines(name: str, text: str) -> dict[str, Counted]:
+    """Counts by call, in lines `call: count` (minijail's frequency files; # begins a comment)."""
+    from sysgate.errors import PolicyError
+
     summed: dict[str, int] = {}
     for at, line in enumerate(text.splitlines(), 1):
         said = line.partition("#")[0].strip()
         if not said:
             continue
         call, colon, count = said.partition(":")
-        if not colon or not count.strip().isdecimal() or len(count.strip()) > _DIGITS:
+        digits = count.strip()
+        if not colon or not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
             hint = "a line is `call: count`"
             raise PolicyError("no count", file=name, line=at, column=1, source=line, width=len(line), hint=hint)
-        summed[call.strip()] = summed.get(call.strip(), 0) + int(count)
+        summed[call.strip()] = summed.get(call.strip(), 0) + int(digits)
     return dict(summed)
 
 
@@ -121,12 +147,15 @@ def _json_profile(name: str, text: str) -> dict[str, Counted]:
     from sysgate.errors import PolicyError
 
     try:
-        counts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PolicyError(f"the profile is no JSON: {error}", file=name) from None
-    if not all(isinstance(count, (int, dict)) for count in counts.values()):
-        raise PolicyError("a profile is an object of calls and counts", file=name)
-    return dict(counts)
+        return dict(json.loads(text))
+    except json.JSONDecodeError as error:
+        source = text.split("\n")[error.lineno - 1]
+        what = f"the profile is no JSON: {error.msg}"
+        raise PolicyError(what, file=name, line=error.lineno, column=error.colno, source=source) from None
+    except ValueError:  # more digits than Python reads
+        raise PolicyError("the profile is no JSON that can be read: a number in it is too long", file=name) from None
+    except RecursionError:
+        raise PolicyError("the profile is no JSON that can be read: it is nested too deeply", file=name) from None
 
 
 def _write(content: bytes, output: str | None) -> None:
@@ -135,8 +164,9 @@ def _write(content: bytes, output: str | None) -> None:
     from sysgate.errors import SysgateError
 
     if output is None or output == "-":
-        if sys.stdout is not None:
-            sys.stdout.buffer.write(content)
+        if sys.stdout is None:
+            raise SysgateError("standard output is closed: name a file with -o")
+        sys.stdout.buffer.write(content)
         return
     beside = f"{output}.{os.getpid()}"
     try:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from sysgate.compiler.profile import PRICE, Weights, built_in
 from sysgate.errors import CompileError
 from sysgate.facts import calls, constants, prototypes
+from sysgate.facts.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     # What a profile says of a call: a count, or {"count": n, "values": {argument: {value: n}}}.
     Counted = int | float | Mapping[str, object]
@@ -31,10 +32,18 @@ WORD = (1 << 64) - 1
 HALF = (1 << 32) - 1
 
 
+class CountError(CompileError):
+    """What a profile says of a call, and is no count. call: as the profile names it."""
+
+    def __init__(self, message: str, call: str) -> None:
+        super().__init__(message)
+        self.call = call
+
+
 def of_counts(counts: Mapping[str, Counted], names: Sequence[str]) -> Weights:
     """Weights from a profile. names: the architectures to compile for.
 
-    Raises CompileError for a call, argument or constant that none of them has, and for a count that is none.
+    Raises CountError for a call, argument or constant that none of them has, and for a count that is none.
     """
     if not isinstance(counts, Mapping):
         raise CompileError(f"a profile gives counts by call name; this is {type(counts).__name__}")
@@ -43,17 +52,36 @@ def of_counts(counts: Mapping[str, Counted], names: Sequence[str]) -> Weights:
     for written, counted in counts.items():
         if not isinstance(written, str):
             raise CompileError(f"a profile gives counts by call name, not {written!r}")
-        found = {name: call for name in names if (call := calls.resolve(name, written)) is not None}
-        if not found:
-            raise CompileError(f"the profile counts {written!r}, which is no call of {', '.join(names)}")
-        count, arguments = _read(written, counted)
-        for call in set(found.values()):
-            known[call] = known.get(call, 0.0) + count
-        for argument, of_value in arguments.items():
-            _spread(found, written, argument, _shares(f"{written}'s {argument}", of_value, count, found), values)
+        try:
+            _add(written, counted, names, known, values)
+        except CompileError as error:
+            raise CountError(str(error), written) from None
     if not any(known.values()):
         return built_in()
     return Weights(((1.0, known),), PRICE / CHEAPER, UNSERVED, values=values)
+
+
+def _add(
+    written: str,
+    counted: Counted,
+    names: Sequence[str],
+    known: dict[str, float],
+    values: dict[tuple[str, str, int], list[tuple[int, float]]],
+) -> None:
+    found = {name: call for name in names if (call := calls.resolve(name, written)) is not None}
+    if not found:
+        near = _near(written, [call for name in names for call in calls.table(name)])
+        raise CompileError(f"the profile counts {written!r}, which is no call of {', '.join(names)}{near}")
+    count, arguments = _read(written, counted)
+    for call in set(found.values()):
+        known[call] = known.get(call, 0.0) + count
+    for argument, of_value in arguments.items():
+        _spread(found, written, argument, _shares(f"{written}'s {argument}", of_value, count, found), values)
+
+
+def _near(word: object, candidates: Iterable[str]) -> str:
+    close = nearest(word, candidates) if isinstance(word, str) else ()
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def _read(call: str, counted: Counted) -> tuple[float, Mapping[str, object]]:
@@ -83,7 +111,8 @@ def _shares(what: str, of_value: object, count: float, found: Mapping[str, str])
     for written, each in counted:
         numbers = {arch: number for arch in found if (number := _value(written, arch)) is not None}
         if not numbers:
-            raise CompileError(f"the profile counts {what} {written!r}, which is neither a number nor a constant")
+            near = _near(written, constants.spellings())
+            raise CompileError(f"the profile counts {what} {written!r}, which is neither a number nor a constant{near}")
         for arch, number in numbers.items():
             shares[arch].append((number & WORD, each / whole))
     return shares
@@ -116,7 +145,13 @@ def _spread(
             seen = values.setdefault((arch, call, register), [])
             seen += shares[arch] if len(registers) == 1 else [(v >> 32 * place & HALF, s) for v, s in shares[arch]]
     if not placed:
-        raise CompileError(f"the profile counts values of {argument!r}, which {written} does not take")
+        near = _near(argument, [name for arch, call in found.items() for name in _arguments(call, arch)])
+        raise CompileError(f"the profile counts values of {argument!r}, which {written} does not take{near}")
+
+
+def _arguments(call: str, arch: str) -> list[str]:
+    prototype = prototypes.prototype(call, arch)
+    return [known.name for known in (prototype.args if prototype else None) or ()]
 
 
 def _registers(call: str, argument: str, arch: str) -> tuple[int, ...]:
