@@ -67,3 +67,24 @@ def test_fmt_does_not_put_a_file_in_the_place_of_a_pipe(tmp_path: Path) -> None:
     done = bash(f"printf 'read:1\\n' > {fifo} & {SYSGATE} fmt {fifo}")
     assert "is no file" in done.stderr
     assert fifo.is_fifo()
+
+
+def test_programs_come_through_pipes_like_policies() -> None:
+    policy, program = "<(printf 'read: 1\\n')", f"<({SYSGATE} compile <(printf 'read: 1\\n'))"
+    for words in (f"{policy} {program}", f"{program} {policy}", f"{program} {program}"):
+        assert bash(f"{SYSGATE} diff {words}").returncode == 0, words
+    assert bash(f"{SYSGATE} prove {program} {program}").returncode == 0
+    assert bash(f"{SYSGATE} compile <(printf 'read: 1\\n') | {SYSGATE} diff - {policy}").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["disasm -", "prove @startup -", "diff - @startup"])
+def test_a_program_from_a_closed_standard_input_is_said(command: str) -> None:
+    done = bash(f"{SYSGATE} {command} <&-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "<stdin>: standard input is closed" in done.stderr
+
+
+def test_a_policy_where_a_program_is_wanted_is_said() -> None:
+    done = bash(f"{SYSGATE} prove @startup <(printf 'read: 1\\n')")
+    assert done.returncode == 1
+    assert "text, and no program: `sysgate compile` makes one of a policy" in done.stderr

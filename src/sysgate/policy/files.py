@@ -18,26 +18,35 @@ def read(name: str) -> str:
 
 def typed(name: str) -> tuple[str, str]:
     """The text that a word on a command line names, where `-` is standard input; and what errors are to call it."""
+    raw, called = typed_bytes(name)
+    return decoded(raw, called), called
+
+
+def typed_bytes(name: str) -> tuple[bytes, str]:
+    """The same as bytes, which may be a program's."""
     if name != "-":
-        return read(name), name
+        return _read(ready_path(name) if name.startswith("@") else name, name), name
     from sysgate.policy import pipes
 
-    return decoded(pipes.standard_input(), "<stdin>"), "<stdin>"
+    return pipes.standard_input(), "<stdin>"
 
 
 def read_file(path: str, name: str) -> str:
     """The text of the file at path; name: how it is called in errors. Raises PolicyError as `read`."""
+    return decoded(_read(path, name), name)
+
+
+def _read(path: str, name: str) -> bytes:
     try:
         # Without O_NONBLOCK opening a FIFO would wait for someone to write.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
-            raw = _all_of(descriptor, name)
+            return _all_of(descriptor, name)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no path has a null byte"
         raise PolicyError(f"cannot be read: {reason}", file=name) from None
-    return decoded(raw, name)
 
 
 def _all_of(descriptor: int, name: str) -> bytes:
