@@ -126,6 +126,13 @@ def test_people_see_rule_cost_and_way(sysgate, file: str) -> None:
     assert re.search(r"otherwise → errno\(EROFS\), \d+ instructions    ", done.stdout)
 
 
+def test_what_is_asked_cannot_act_on_the_terminal(sysgate, tmp_path: Path) -> None:
+    made = tmp_path / "kill.policy"
+    made.write_text("")
+    done = sysgate("explain", "--arch=x86_64", str(made), 'openat(_, "\x1b[2J")')
+    assert done.stdout.startswith('openat(_, "\\x1b[2J") on x86_64, number 257\n  kill    no rule\n  1 instruction of ')
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

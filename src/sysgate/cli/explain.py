@@ -98,9 +98,10 @@ def _rule(origin: Origin | None) -> dict[str, Any] | None:
 
 def _tell(told: dict[str, Any], program: Program, asked: Asked) -> None:
     from sysgate.cli.colour import paint
+    from sysgate.decode import escaped
 
     out = sys.stdout
-    print(paint(f"{asked.text} on {asked.arch}, number {asked.nr}", "bold", out))
+    print(paint(f"{escaped(asked.text)} on {asked.arch}, number {asked.nr}", "bold", out))
     if told["action"] == "depends":
         print("  the answer depends on its arguments; the first that holds:")
         for case in told["when"]:
@@ -140,7 +141,8 @@ def _cost(told: dict[str, Any]) -> str:
     least, most = told.get("least", told.get("steps")), told.get("most", told.get("steps"))
     if least is None:
         return "instructions uncounted: the rules are too intricate"
-    return f"{least} instructions" if least == most else f"{least} to {most} instructions"
+    how_many = f"{least}" if least == most else f"{least} to {most}"
+    return f"{how_many} instruction{'s' * (most != 1)}"
 
 
 def _way(program: Program, asked: Asked) -> None:
