@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     Ticket = tuple[int, frozenset[int]]
 
-# How many limits the exact search may try over a whole proof.
-SEARCH = 20_000
-
-
 class Difference(Exception):
     """Found: the words of a call that is answered wrongly, free ones unsaid. ticket: it carries the launch ticket."""
 
@@ -66,10 +62,13 @@ class _Law:
 
 
 class Policy:
-    """Judges by a policy's laws. Made before the space is cut; `lay` after it."""
+    """Judges by a policy's laws. Made before the space is cut; `lay` after it.
 
-    def __init__(self, space: Space, laws: Sequence[Law], ticket: Ticket | None) -> None:
-        self.space, self._spec, self.ticket = space, laws, ticket
+    effort: how many limits the exact search may try over a whole proof.
+    """
+
+    def __init__(self, space: Space, laws: Sequence[Law], ticket: Ticket | None, effort: int) -> None:
+        self.space, self._spec, self.ticket, self._effort = space, laws, ticket, effort
         for law in laws:
             if law.audit is not None:
                 space.marked(ARCH, WORD, _points((law.audit,)))
@@ -128,17 +127,17 @@ class Policy:
         box[ARCH_SLOT] &= law.where
         box[NR_SLOT] = numbers
         within = limits(self.space, box)
-        refuter = self._refuter = self._refuter or Refuter(SEARCH)
+        refuter = self._refuter = self._refuter or Refuter(self._effort)
         words = refuter.some(within) if goal is None else refuter.against(goal, answer, within)
         if words is not None:
             raise Difference(words, ticket=carries)
 
 
 class Other:
-    """Judges by another program."""
+    """Judges by another program. budget: of its walks; effort: as a Policy's."""
 
-    def __init__(self, roads: Roads, budget: int) -> None:
-        self.roads, self._budget = roads, budget
+    def __init__(self, roads: Roads, budget: int, effort: int) -> None:
+        self.roads, self._budget, self._effort = roads, budget, effort
         self._refuter: Refuter | None = None
 
     def lay(self) -> None:
@@ -151,7 +150,7 @@ class Other:
             if other != answer:
                 from sysgate.proof.refute import Refuter, limits
 
-                self._refuter = self._refuter or Refuter(SEARCH)
+                self._refuter = self._refuter or Refuter(self._effort)
                 words = self._refuter.some(limits(self.roads.space, narrowed))
                 if words is not None:
                     raise Difference(words)

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
     from sysgate.action import Action
     from sysgate.policy.ruleset import Gate
+    from sysgate.proof.graph import Graph
     from sysgate.proof.judge import Ticket
     from sysgate.proof.spec import Law, Leaf
 
 # Forks a walk may take: some for every test, and then it is left to the bit level.
 _FORKS, _FORKS_PER_TEST = 5_000, 20
+# Limits that the exact search may try where a box mixes masks of a word: the bit level takes some ten times as long.
+_EFFORT, _EFFORT_PER_TEST = 10_000, 70
 # Policies nest as deeply as their parser lets them, diagrams as deeply as a call has bits; Python's own limit is 1000
 # frames altogether. Frames of Python code do not use the C stack.
 _FRAMES = 6_000
@@ -115,7 +118,7 @@ def _judged(
         graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
         try:
             space = Space()
-            judge = Policy(space, due, ticket)
+            judge = Policy(space, due, ticket, _effort(graph))
             return "boxes", _walked(Roads(graph, space), judge, audits)
         except Unsupported:
             from sysgate.proof import exact
@@ -137,7 +140,7 @@ def _compared(one: Program, two: Program, audits: Sequence[int] | None) -> tuple
         try:
             space = Space()
             first, second = Roads(graph, space), Roads(other, space)
-            return "boxes", _walked(first, Other(second, _budget(second)), audits)
+            return "boxes", _walked(first, Other(second, _budget(second), _effort(graph)), audits)
         except Unsupported:
             from sysgate.proof import exact
 
@@ -169,6 +172,10 @@ def _walked(roads: Roads, judge: Policy | Other, audits: Sequence[int] | None) -
 
 def _budget(roads: Roads) -> int:
     return _FORKS + _FORKS_PER_TEST * len(roads.graph.nodes)
+
+
+def _effort(graph: Graph) -> int:
+    return _EFFORT + _EFFORT_PER_TEST * len(graph.nodes)
 
 
 # The answers that stand in a program's returns; None where it also computes one.
