@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Ticket = tuple[int, frozenset[int]]
 
+
 class Difference(Exception):
     """Found: the words of a call that is answered wrongly, free ones unsaid. ticket: it carries the launch ticket."""
 
