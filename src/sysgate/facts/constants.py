@@ -135,14 +135,13 @@ def ioctl_names(arch: str, request: int) -> tuple[str, ...]:
     """Every name an architecture has for an ioctl request number, sorted. request: unsigned 32 bits."""
     if arch not in ARCHES:
         return ()
-    here, spelled, body, found = letter(arch), f"0x{request & 0xFFFF_FFFF:08x}", table.text("ioctls"), []
+    here, spelled, body, found = letter(arch), b"0x%08x" % (request & 0xFFFF_FFFF), table.body("ioctls"), []
     at = body.find(spelled)
     while at >= 0:
-        start, end = body.rfind("\n", 0, at) + 1, body.index("\n", at)
-        fields = body[start:end].split("\t")
+        fields = table.fields(body, body.rfind(b"\n", 0, at) + 1)
         if _request(fields, here) == request & 0xFFFF_FFFF:
             found.append(fields[0])
-        at = body.find(spelled, end)
+        at = body.find(spelled, body.index(b"\n", at))
     return tuple(found)
 
 
