@@ -35,8 +35,8 @@ NEVER |= {
 }
 NEVER |= {"ctypes", "threading", "types", "typing", "urllib"}
 # The standard library's that do get loaded.
-STANDARD = {"__future__", "_bisect", "_ctypes", "_operator", "_socket", "_struct", "bisect"}
-STANDARD |= {"errno", "fcntl", "gc", "math", "mmap", "operator", "select", "struct", "warnings"}
+STANDARD = {"__future__", "_bisect", "_ctypes", "_operator", "_socket", "_struct"}
+STANDARD |= {"errno", "fcntl", "gc", "math", "mmap", "select", "struct"}
 # The rooms a plain run enters.
 ROOMS = {
     "action",

@@ -8,7 +8,7 @@ is spared that test.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from _bisect import bisect_left
 
 from sysgate.compiler import profile
 from sysgate.compiler.code import TICKET, Coder

@@ -8,8 +8,8 @@ weight of the values that come to it, plus `price` a test. n runs cost n³/6 add
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from operator import add
+from _bisect import bisect_right, insort_right
+from _operator import add
 
 from sysgate.compiler.runs import FULL, least_inside, united
 from sysgate.compiler.steps import JEQ, JGE, JSET
@@ -151,7 +151,7 @@ class Intervals:
                 if rest == NO_TARGET:
                     singles.append((-weight, length, target))
                 elif target != rest:
-                    insort(picked, (-weight, length))
+                    insort_right(picked, (-weight, length))
             else:
                 inside[target] = inside.get(target, 0) | united(low, high)
                 if rest == NO_TARGET:

@@ -11,7 +11,7 @@ Values of arguments that neither a profile nor a recording shows are guessed: sm
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from _bisect import bisect_right
 from math import log2
 
 from sysgate.compiler.runs import FULL

@@ -8,7 +8,7 @@ the intervals are asked again: a beam search over what to take away, at the root
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from _bisect import bisect_left
 from math import log2
 
 from sysgate.compiler.intervals import INFINITE, Intervals, middle

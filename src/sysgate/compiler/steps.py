@@ -7,7 +7,7 @@ to their end is shared.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from _bisect import bisect_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,4 +17,8 @@ def candidates(program: bytes, env: Mapping[Any, Any] | None = None) -> tuple[by
     """
     if not program or os.path.dirname(program):
         return (program,)
-    return tuple([os.path.join(os.fsencode(folder), program) for folder in os.get_exec_path(env)])
+    if env is None:  # not by get_exec_path: it loads a module to keep warnings quiet
+        folders = os.environb.get(b"PATH", os.defpath.encode()).split(b":")
+    else:
+        folders = [os.fsencode(folder) for folder in os.get_exec_path(env)]
+    return tuple([os.path.join(folder, program) for folder in folders])

@@ -7,7 +7,7 @@ importing `re` costs more than reading a policy.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from _bisect import bisect_right
 
 from sysgate.errors import PolicyError
 from sysgate.value import Value
