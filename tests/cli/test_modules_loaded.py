@@ -56,7 +56,7 @@ ROOMS |= {"ready", "supervise", "value"}
 OF_A_ROOM = {
     "cli": {"imports", "main", "quick", "run"},
     "launch": {
-        *("channel", "child", "failure", "foreground", "job", "note"),
+        *("channel", "child", "foreground", "job", "note"),
         *("orders", "plan", "prepared", "search", "watched"),
     },
     "supervise": {"keeper", "leaf", "shield"},

@@ -7,8 +7,8 @@ import gc
 import os
 
 from sysgate.errors import KernelError
-from sysgate.launch import failure, search
 from sysgate.launch import plan as planning
+from sysgate.launch import search
 from sysgate.launch.child import NotStartedError
 from sysgate.launch.plan import Plan
 from sysgate.value import Value
@@ -62,7 +62,6 @@ def run(
     import _signal as signal  # type: ignore[import-not-found] # as in launch.job
 
     from sysgate.launch.job import Job
-    from sysgate.launch.note import Note
     from sysgate.launch.watched import begin
 
     _occupy_streams()
@@ -79,6 +78,8 @@ def run(
     except NotStartedError as error:
         raise _told(error, plan) from None
     job.started(watched.child.pid)
+    from sysgate.launch.note import Note  # while the program runs, as launch.watched loads the keeper
+
     gc.freeze()
     gc.enable()
     note = Note(watched.child.pid, ready.policy, watched.form, "sysgate run")
@@ -115,11 +116,15 @@ def become(argv: Sequence[bytes], ready: Prepared) -> None:
     orders.lay_out()
     orders.draw_ticket(loadable.slots)
     orders.carry_out()
+    from sysgate.launch import failure
+
     name, result = orders.last()
     raise failure.exception(NotStartedError(name.partition(" ")[0], -(result or 0)), argv[0])
 
 
 def _told(error: NotStartedError, plan: Plan) -> KernelError:
+    from sysgate.launch import failure
+
     made = failure.exception(error, plan.argv[0])
     if isinstance(made, KernelError):
         return made

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import os
-import select
 
 from sysgate.kernel import signalfd
 
@@ -57,6 +56,8 @@ class Job:
 
     def wait(self) -> None:
         """Pass on what arrives until the program has ended."""
+        import select
+
         poller = select.poll()
         poller.register(self.fd, select.POLLIN)
         while not self.ended():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sysgate.launch.child import Child
     from sysgate.launch.plan import Plan
     from sysgate.launch.prepared import Prepared
+    from sysgate.policy.ruleset import Gate
     from sysgate.supervise.denial import Denial
     from sysgate.supervise.keeper import Keeper
     from sysgate.supervise.witness import Witness
@@ -108,8 +109,6 @@ def _listening(
     plan: Plan, prepared: Prepared, form: str, abilities: Abilities | None, told: Told | None
 ) -> Watched | None:
     # None where there is no listener to be had.
-    from sysgate.supervise.keeper import Keeper
-
     observed = form == forms.OBSERVED
     if abilities is None or abilities.notify:
         flags = [NEW_LISTENER]
@@ -121,9 +120,7 @@ def _listening(
             if error.step != planning.SECCOMP or error.errno not in (errno.EBUSY, errno.EINVAL):
                 raise
         else:
-            assert child.listener is not None
-            keeper = Keeper(child.listener, prepared.gate, complain=observed, told=told)
-            return Watched(child, keeper, form=form)
+            return Watched(child, _keeper(child, prepared.gate, observed, told), form=form)
     if observed:
         raise KernelError(
             errno.EBUSY,
@@ -131,6 +128,17 @@ def _listening(
             "older than Linux 5.0 or this process stands behind a filter that has one",
         )
     return None
+
+
+def _keeper(child: Child, gate: Gate, observed: bool, told: Told | None) -> Keeper:
+    assert child.listener is not None
+    try:
+        from sysgate.supervise.keeper import Keeper  # loaded while the program starts: a refused call waits
+
+        return Keeper(child.listener, gate, complain=observed, told=told)
+    except BaseException:  # an interrupt, say: nobody would answer
+        child.kill()
+        raise
 
 
 def _witnessed(plan: Plan, prepared: Prepared, abilities: Abilities | None, told: Told | None) -> Watched:
