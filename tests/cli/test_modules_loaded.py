@@ -36,7 +36,7 @@ NEVER |= {
 NEVER |= {"ctypes", "threading", "types", "typing", "urllib"}
 # The standard library's that do get loaded.
 STANDARD = {"__future__", "_bisect", "_ctypes", "_operator", "_socket", "_struct"}
-STANDARD |= {"errno", "fcntl", "gc", "math", "mmap", "select", "struct"}
+STANDARD |= {"errno", "fcntl", "gc", "math", "mmap", "select"}
 # The rooms a plain run enters.
 ROOMS = {
     "action",

@@ -53,7 +53,7 @@ def from_bytes(raw: bytes, big_endian: bool | None = None) -> Program:
 def to_bytes(program: Program) -> bytes:
     """The `struct sock_filter` array, in the byte order of the program's machine."""
     order = ">" if program.big_endian else "<"
-    from struct import pack
+    from _struct import pack
 
     flat = [field for one in program.insns for field in one]
     return pack(order + "HBBI" * len(program.insns), *flat)
@@ -95,7 +95,7 @@ def _unpack(raw: bytes, big_endian: bool) -> tuple[Insn, ...]:
         raise BpfError(f"{len(raw)} bytes: a program is a whole number of {_SIZE}-byte instructions")
     if len(raw) > _SIZE * insn.BPF_MAXINSNS:
         raise BpfError(f"{len(raw) // _SIZE} instructions: the kernel takes at most {insn.BPF_MAXINSNS}")
-    from struct import iter_unpack
+    from _struct import iter_unpack
 
     return tuple(iter_unpack(">HBBI" if big_endian else "<HBBI", raw))
 

@@ -6,8 +6,8 @@ ctypes is not needed here.
 
 from __future__ import annotations
 
+import _struct as struct  # what struct wraps
 import errno
-import struct
 from fcntl import ioctl
 
 # _IOWR('!', 0, struct seccomp_notif) and its kin; the sizes (80, 24) are part of the number.

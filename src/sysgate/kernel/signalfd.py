@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _struct as struct  # what struct wraps
 import os
-import struct
 import sys
 
 from sysgate.kernel import libc

@@ -7,10 +7,10 @@ mode, which confines nothing and says so). What a denial needs is imported when 
 
 from __future__ import annotations
 
+import _struct as struct  # what struct wraps
 import errno
 import os
 import select
-import struct
 import sys
 
 from sysgate.kernel import notify
