@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _struct import pack
 
 from sysgate.action import Action
 from sysgate.value import Value
@@ -113,13 +114,11 @@ def _of_own_child(attempt: Callable[[int], bool]) -> bool:
 
 def _filter(flags: int) -> int:
     # One instruction: allow everything. No no_new_privs: that is what is asked.
-    from ctypes import addressof, c_uint64
+    from sysgate.kernel import libc, seccomp
 
-    from sysgate.kernel import seccomp
-
-    instruction = c_uint64(0x06 | Action("allow").ret << 32)
-    program = (c_uint64 * 2)(1, addressof(instruction))
-    return seccomp.set_mode_filter(flags, addressof(program))
+    instruction = bytearray(pack("=HBBI", 0x06, 0, 0, Action("allow").ret))
+    program = bytearray(pack("@HP", 1, libc.address(instruction)))  # struct sock_fprog
+    return seccomp.set_mode_filter(flags, libc.address(program))
 
 
 def _filters_without_no_new_privs() -> bool:
@@ -151,12 +150,10 @@ def _traces(pid: int) -> bool:
 
 
 def _reads_memory() -> bool:
-    from ctypes import addressof, create_string_buffer
+    from sysgate.kernel import libc, memory
 
-    from sysgate.kernel import memory
-
-    mark = create_string_buffer(b"sysgate")  # a child has it at the same place
-    return _of_own_child(lambda pid: memory.Reader().read(pid, addressof(mark), 7) == b"sysgate")
+    mark = bytearray(b"sysgate")  # a child has it at the same place
+    return _of_own_child(lambda pid: memory.Reader().read(pid, libc.address(mark), 7) == mark)
 
 
 def _clone3() -> bool:
@@ -170,10 +167,10 @@ def _opens_pidfd() -> bool:
 
 
 def _makes_map() -> bool:
-    from ctypes import addressof, c_uint32
+    from sysgate.kernel import libc
 
-    attributes = (c_uint32 * 16)(_BPF_MAP_TYPE_ARRAY, 4, 4, 1)
-    made = _call("bpf", _BPF_MAP_CREATE, addressof(attributes), 64)
+    attributes = bytearray(pack("=4I48x", _BPF_MAP_TYPE_ARRAY, 4, 4, 1))
+    made = _call("bpf", _BPF_MAP_CREATE, libc.address(attributes), 64)
     if made >= 0:
         os.close(made)
     return made >= 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from _ctypes import FUNCFLAG_CDECL, FUNCFLAG_USE_ERRNO, CFuncPtr, _SimpleCData, addressof, dlopen, dlsym, get_errno
+from _struct import pack
 
 from sysgate.errors import KernelError
 
@@ -59,6 +60,11 @@ def done(what: str, result: int) -> int:
 def address(buffer: bytearray | mmap) -> int:
     """Where the bytes of a buffer lie. They do as long as it lives and keeps its size: the caller keeps it."""
     return addressof(_Character.from_buffer(buffer))
+
+
+def words(*values: int) -> bytearray:
+    """64-bit words one after the other, each modulo 2**64, for the kernel to read or to write over."""
+    return bytearray(pack(f"={len(values)}Q", *[value & 0xFFFF_FFFF_FFFF_FFFF for value in values]))
 
 
 def function(address: int) -> Callable[[int], None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _struct as struct  # what struct wraps
 import os
-from ctypes import addressof, c_uint64, create_string_buffer
 
 from sysgate.kernel import libc
 
@@ -16,10 +16,9 @@ class Reader:
     """Copies from other processes into one buffer of its own, which it keeps: for one thread at a time."""
 
     def __init__(self) -> None:
-        self._buffer = create_string_buffer(PATH_MAX)
-        self._view = memoryview(self._buffer).cast("B")
-        self._iovecs = (c_uint64 * 6)(addressof(self._buffer))
-        self._local = addressof(self._iovecs)
+        self._buffer = bytearray(PATH_MAX)
+        self._iovecs = libc.words(libc.address(self._buffer), *(0,) * 5)
+        self._local = libc.address(self._iovecs)
         self._remote = self._local + 16
 
     def read(self, pid: int, address: int, size: int) -> bytes:
@@ -32,10 +31,19 @@ class Reader:
         size = min(size, PATH_MAX)
         # The kernel copies whole iovecs or stops (process_vm_readv(2)): what lies on the next page is one of its own.
         first = min(size, _PAGE - address % _PAGE)
-        iovecs = self._iovecs
-        iovecs[1:] = [size, address, first, address + first, size - first]
+        struct.pack_into("=5Q", self._iovecs, 8, size, address, first, address + first, size - first)
         count = libc.call(_NR, pid, self._local, 1, self._remote, 2 if size > first else 1)
-        return bytes(self._view[:count]) if count > 0 else b""
+        return bytes(self._buffer[:count]) if count > 0 else b""
+
+    def stretch(self, pid: int, address: int, size: int) -> bytes:
+        """As `read`, of any size."""
+        found = b""
+        while len(found) < size:
+            part = self.read(pid, address + len(found), size - len(found))
+            if not part:
+                break
+            found += part
+        return found
 
     def string(self, pid: int, address: int) -> bytes | None:
         """The bytes at address up to a NUL, or up to PATH_MAX of them; None where there is nothing to read."""

@@ -6,7 +6,7 @@ Every function raises KernelError where the kernel refuses; ESRCH where the thre
 from __future__ import annotations
 
 import os
-from ctypes import addressof, c_uint64, create_string_buffer
+from _struct import unpack
 
 from sysgate.kernel import libc
 
@@ -66,21 +66,21 @@ def listen(tid: int) -> None:
 
 def registers(tid: int) -> list[int]:
     """The 27 words of a stopped thread's user_regs_struct; indexes are RAX, RIP, …"""
-    words = (c_uint64 * _COUNT)()
-    _request("reading the registers", _GETREGS, tid, 0, addressof(words))
-    return list(words)
+    raw = bytearray(8 * _COUNT)
+    _request("reading the registers", _GETREGS, tid, 0, libc.address(raw))
+    return list(unpack(f"={_COUNT}Q", raw))
 
 
 def set_registers(tid: int, values: list[int]) -> None:
     """Give a stopped thread these 27 words, modulo 2**64."""
-    words = (c_uint64 * _COUNT)(*values)
-    _request("writing the registers", _SETREGS, tid, 0, addressof(words))
+    words = libc.words(*values)
+    _request("writing the registers", _SETREGS, tid, 0, libc.address(words))
 
 
 def block_signals(tid: int, mask: int) -> None:
     """Set the signals a stopped thread blocks: bit N-1 stands for signal N."""
-    word = c_uint64(mask)
-    _request("blocking signals", _SETSIGMASK, tid, 8, addressof(word))
+    word = libc.words(mask)
+    _request("blocking signals", _SETSIGMASK, tid, 8, libc.address(word))
 
 
 def blocked_signals(tid: int) -> int:
@@ -88,23 +88,23 @@ def blocked_signals(tid: int) -> int:
 
     Where it waits with a mask of its own for the time being (sigsuspend, ppoll, …) this is the one it goes back to.
     """
-    word = c_uint64()
-    _request("asking for the blocked signals", _GETSIGMASK, tid, 8, addressof(word))
-    return word.value
+    word = bytearray(8)
+    _request("asking for the blocked signals", _GETSIGMASK, tid, 8, libc.address(word))
+    return int.from_bytes(word, "little")
 
 
 def event_message(tid: int) -> int:
     """What goes with the event a thread stopped for: the new thread's number, or the exit status."""
-    word = c_uint64()
-    _request("asking", _GETEVENTMSG, tid, 0, addressof(word))
-    return word.value
+    word = bytearray(8)
+    _request("asking", _GETEVENTMSG, tid, 0, libc.address(word))
+    return int.from_bytes(word, "little")
 
 
 def signal_info(tid: int) -> bytes:
     """The 128 bytes of siginfo_t of the signal that a thread stopped for."""
-    raw = create_string_buffer(128)
-    _request("asking about the signal", _GETSIGINFO, tid, 0, addressof(raw))
-    return raw.raw
+    raw = bytearray(128)
+    _request("asking about the signal", _GETSIGINFO, tid, 0, libc.address(raw))
+    return bytes(raw)
 
 
 def poke_user(tid: int, offset: int, value: int) -> None:
@@ -122,9 +122,9 @@ def seccomp_filter(tid: int, index: int) -> bytes | None:
     if count == -2:  # ENOENT
         return None
     libc.done(f"ptrace: reading the filters of thread {tid}", count)
-    raw = create_string_buffer(count * 8)
-    _request("reading the filters", _GET_FILTER, tid, index, addressof(raw))
-    return raw.raw
+    raw = bytearray(count * 8)
+    _request("reading the filters", _GET_FILTER, tid, index, libc.address(raw))
+    return bytes(raw)
 
 
 def wait(tid: int) -> int:

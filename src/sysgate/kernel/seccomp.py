@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from ctypes import addressof, c_uint64, create_string_buffer
+from _struct import pack
 from sys import byteorder
 
 from sysgate.errors import KernelError
@@ -34,8 +34,8 @@ _MACHINE = os.uname().machine  # asked once: a later filter of this process may 
 
 def knows_action(ret: int) -> bool:
     """Whether the kernel has the action of a program's return value (a SECCOMP_RET_* number; data does not count)."""
-    word = c_uint64(ret & 0xFFFF_0000)
-    return libc.call(_nr(_NR), _GET_ACTION_AVAIL, 0, addressof(word)) == 0
+    word = bytearray((ret & 0xFFFF_0000).to_bytes(4, byteorder))
+    return libc.call(_nr(_NR), _GET_ACTION_AVAIL, 0, libc.address(word)) == 0
 
 
 def knows_flag(name: str) -> bool:
@@ -50,10 +50,10 @@ def knows_flag(name: str) -> bool:
 
 def notification_sizes() -> tuple[int, int, int] | None:
     """Bytes of struct seccomp_notif, seccomp_notif_resp and seccomp_data; None before Linux 5.0."""
-    raw = create_string_buffer(6)
-    if libc.call(_nr(_NR), _GET_NOTIF_SIZES, 0, addressof(raw)) != 0:
+    raw = bytearray(6)
+    if libc.call(_nr(_NR), _GET_NOTIF_SIZES, 0, libc.address(raw)) != 0:
         return None
-    request, answer, data = (int.from_bytes(raw.raw[at : at + 2], byteorder) for at in (0, 2, 4))
+    request, answer, data = (int.from_bytes(raw[at : at + 2], byteorder) for at in (0, 2, 4))
     return request, answer, data
 
 
@@ -63,16 +63,14 @@ def load(filter: bytes, flags: int = 0) -> int:
     filter: a struct sock_filter[]. no_new_privs is set first where the kernel refuses without, and only there.
     Raises KernelError, its words saying why; then nothing was installed.
     """
-    body = create_string_buffer(filter, len(filter))
-    program = (c_uint64 * 2)()  # struct sock_fprog: u16 len, padding, pointer
-    length = (len(filter) // 8).to_bytes(2, byteorder)
-    program[0] = int.from_bytes(length + bytes(6), byteorder)
-    program[1] = addressof(body)
-    result = set_mode_filter(flags, addressof(program))
+    body = bytearray(filter)
+    # struct sock_fprog: u16 len, padding, pointer
+    program = bytearray(pack("@HP", len(filter) // 8, libc.address(body)))
+    result = set_mode_filter(flags, libc.address(program))
     if result == -errno.EACCES:
         # Neither CAP_SYS_ADMIN nor no_new_privs: kernel/seccomp.c, seccomp_prepare_filter.
         set_no_new_privs()
-        result = set_mode_filter(flags, addressof(program))
+        result = set_mode_filter(flags, libc.address(program))
     if result > 0 and flags & _TSYNC:  # no errno: the thread that could not be brought along
         raise KernelError(
             errno.ESRCH,

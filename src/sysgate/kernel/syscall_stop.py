@@ -6,7 +6,6 @@ Needs the options O_TRACESYSGOOD (entry and exit stops) and TRACESECCOMP (where 
 from __future__ import annotations
 
 import struct
-from ctypes import addressof, create_string_buffer
 
 from sysgate.kernel import libc
 from sysgate.value import Value
@@ -36,8 +35,8 @@ class SyscallStop(Value):
 
 def at(tid: int) -> SyscallStop:
     """The call a stopped thread is at. Raises KernelError: ESRCH where it is gone."""
-    raw = create_string_buffer(_HEAD.size + _CALL.size + _DATA.size)
-    result = libc.call(_NR, _GET_SYSCALL_INFO, tid, len(raw), addressof(raw))
+    raw = bytearray(_HEAD.size + _CALL.size + _DATA.size)
+    result = libc.call(_NR, _GET_SYSCALL_INFO, tid, len(raw), libc.address(raw))
     libc.done(f"ptrace: asking for the call of thread {tid}", result)
     kind, arch, ip, sp = _HEAD.unpack_from(raw)
     if kind not in (ENTRY, SECCOMP):

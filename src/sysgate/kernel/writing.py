@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ctypes import addressof, c_uint64, create_string_buffer
 
 from sysgate.kernel import libc
 
@@ -14,7 +13,7 @@ def write(pid: int, address: int, data: bytes) -> bool:
     """Put bytes at address; False where not all of it is mapped and writable, and part may be written then."""
     if _NR is None or not 0 < address < 1 << 63:
         return False
-    buffer = create_string_buffer(data, len(data))
-    local = (c_uint64 * 2)(addressof(buffer), len(data))
-    remote = (c_uint64 * 2)(address, len(data))
-    return libc.call(_NR, pid, addressof(local), 1, addressof(remote), 1, 0) == len(data)
+    buffer = bytearray(data)
+    iovecs = libc.words(libc.address(buffer), len(data), address, len(data))
+    local = libc.address(iovecs)
+    return libc.call(_NR, pid, local, 1, local + 16, 1, 0) == len(data)

@@ -312,7 +312,7 @@ class Tracer:
         stack = procmap.mapping_of(tid, stop.sp)
         if stack is None or address < stack.low or (arch == "i386" and stop.sp >> 32):
             return None
-        old = _read(self._reader, tid, address, size)
+        old = self._reader.stretch(tid, address, size)
         if len(old) < size or not writing.write(tid, address, content(address)):
             return None
         return ptrace.registers(tid), address, old
@@ -416,16 +416,6 @@ def _sock_fprog(program: bytes, address: int, arch: str) -> bytes:
     if arch == "i386":
         return struct.pack("=HxxIQ", len(program) // 8, address + 16 & 0xFFFF_FFFF, 0) + program
     return struct.pack("=H6xQ", len(program) // 8, address + 16) + program
-
-
-def _read(reader: memory.Reader, tid: int, address: int, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        part = reader.read(tid, address + len(found), size - len(found))
-        if not part:
-            break
-        found += part
-    return found
 
 
 def _file(content: str) -> str:

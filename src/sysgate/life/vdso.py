@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import struct
 
-from sysgate.kernel import procfs
+from sysgate.kernel import memory, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,19 +23,8 @@ def instruction(tid: int, abi: Abi) -> int:
     if base is None:
         return 0
     if abi.name not in _offsets:
-        found = _read(tid, base).find(abi.instruction)
+        found = memory.Reader().stretch(tid, base, _LONGEST).find(abi.instruction)
         if found < 0:
             return 0
         _offsets[abi.name] = found
     return base + _offsets[abi.name]
-
-
-def _read(tid: int, address: int) -> bytes:
-    try:
-        file = os.open(f"/proc/{tid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.pread(file, _LONGEST, address)
-        finally:
-            os.close(file)
-    except (OSError, OverflowError):
-        return b""
