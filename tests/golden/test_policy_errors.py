@@ -24,7 +24,7 @@ MODULES = (parser, expressions, names, include, files, typed, resolve, ftrace_fi
 ELSEWHERE = {
     "a text of {len(text) >> 20} million characters is no policy",
     "{_kind(found.st_mode)}, not a file",
-    "a file of {found.st_size >> 20} MB is no policy",
+    "more than {MOST >> 20} MB are no policy",
     "cannot be read: {reason}",
     "byte 0x{raw[error.start]:02x} is not UTF-8",
     "unknown dialect {dialect!r}",

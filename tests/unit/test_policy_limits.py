@@ -215,7 +215,7 @@ def test_a_file_that_is_not_there_or_is_no_text_is_said(tmp_path: Path) -> None:
 def test_a_file_of_100_mb_is_refused(tmp_path: Path) -> None:
     with open(tmp_path / "big", "wb") as opened:
         opened.truncate(100 * MB)
-    assert load_refused(tmp_path / "big").message == "a file of 95 MB is no policy"
+    assert load_refused(tmp_path / "big").message == "more than 64 MB are no policy"
 
 
 def test_a_file_may_have_crlf_a_byte_order_mark_and_no_last_newline(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import stat
 from sysgate.errors import PolicyError
 from sysgate.policy.lexer import MAX_CHARACTERS
 
+MOST = 4 * MAX_CHARACTERS  # bytes: UTF-8 has at most four a character
 READY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "ready")
 
 
@@ -52,19 +53,24 @@ def _read(path: str, name: str) -> bytes:
 def _all_of(descriptor: int, name: str) -> bytes:
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode):
-        if found.st_size > 4 * MAX_CHARACTERS:
-            raise PolicyError(
-                f"a file of {found.st_size >> 20} MB is no policy",
-                file=name,
-                hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
-            )
+        bounded(found.st_size, name)
         with open(descriptor, "rb", closefd=False) as opened:
-            return opened.read(4 * MAX_CHARACTERS + 1)
+            return opened.read(MOST + 1)
     if not stat.S_ISFIFO(found.st_mode) and not os.isatty(descriptor):
         raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
     from sysgate.policy import pipes  # process substitution
 
     return pipes.read_open(descriptor, name)
+
+
+def bounded(size: int, name: str) -> None:
+    """Raises PolicyError where so many bytes are too many for a policy."""
+    if size > MOST:
+        raise PolicyError(
+            f"more than {MOST >> 20} MB are no policy",
+            file=name,
+            hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
+        )
 
 
 def decoded(raw: bytes, name: str) -> str:

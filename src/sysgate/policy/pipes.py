@@ -11,9 +11,8 @@ from select import POLLIN, poll
 from time import sleep
 
 from sysgate.errors import PolicyError
-from sysgate.policy.lexer import MAX_CHARACTERS
+from sysgate.policy.files import MOST, bounded
 
-MOST = 4 * MAX_CHARACTERS  # bytes: UTF-8 has at most four a character
 _PIECE = 1 << 16
 _PATIENCE, _PAUSE = 50, 0.01  # so many pauses of so many seconds for somebody to open the other end
 
@@ -58,13 +57,3 @@ def standard_input(name: str = "<stdin>") -> bytes:
         raise PolicyError(f"cannot be read: {error.strerror}", file=name) from None
     bounded(len(raw), name)
     return raw
-
-
-def bounded(size: int, name: str) -> None:
-    """Raises PolicyError where so many bytes are too many for a policy."""
-    if size > MOST:
-        raise PolicyError(
-            f"more than {MOST >> 20} MB are no policy",
-            file=name,
-            hint=f"sysgate reads at most {MAX_CHARACTERS >> 20} million characters",
-        )
