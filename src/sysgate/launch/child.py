@@ -139,7 +139,7 @@ def _attempt(plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, c
     orders = None
     held = False
     try:
-        orders = _orders_of_last_time(wanted) or _written(plan, loadable, flags, hold, caught, theirs)
+        orders = _orders_of_last_time(wanted) or _written(*wanted)
         if loadable.slots:
             orders.draw_ticket(loadable.slots)
         pid = orders.carry_out()
@@ -180,9 +180,15 @@ def _keep(wanted: object, orders: Orders) -> None:
 
 
 def _written(
-    plan: Plan, loadable: Loadable, flags: Sequence[int], hold: bool, caught: int | None, theirs: int | None
+    loadable: Loadable,
+    plan: Plan,
+    flags: Sequence[int],
+    hold: bool,
+    caught: int | None,
+    theirs: int | None,
+    environment: int,
 ) -> Orders:
-    # theirs: the child's end of the channel, if there is one.
+    # theirs: the child's end of the channel, if there is one. Orders depend on these alone: by them they are kept.
     with_listener = bool(flags[0] & NEW_LISTENER)
     orders = Orders(plan.room() + len(loadable.filter))
     planning.enter(orders, plan, caught=caught or 0, spare=() if theirs is None else (theirs,))
@@ -195,7 +201,7 @@ def _written(
         message, listener = planning.handover(orders, with_listener=with_listener)
         planning.confine(orders, program, flags, listener=listener)
         planning.report(orders, theirs, message, hold=hold)
-    planning.execute(orders, plan, native.environment())
+    planning.execute(orders, plan, environment)
     planning.give_up(orders)
     orders.lay_out(_clone_flags(plan, hold), drop_handlers=caught is None)
     return orders
