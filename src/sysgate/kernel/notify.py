@@ -1,7 +1,7 @@
 """The listener of a seccomp filter: receiving the calls that a program asks about, and answering them.
 
 Source: seccomp_unotify(2), include/uapi/linux/seccomp.h. On a listener every call is a plain ioctl, so
-ctypes is not needed here.
+kernel.libc is not needed here.
 """
 
 from __future__ import annotations
