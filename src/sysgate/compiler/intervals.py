@@ -54,6 +54,7 @@ class Intervals:
         self._below = [] if heights is None else [heights.get(run[2], 0) for run in runs]
         self._level = len(set(self._below)) == 1
         # Of the interval i … j, both in, at [i][j - i]: the cost and the best leaf.
+        self._bits = [united(low, high) for low, high, _, _ in runs]  # that some value of a run has set
         self.cost: list[list[float]] = [[0.0] for _ in range(n)]
         self.leaf: list[list[Leaf | None]] = [[] for _ in range(n)]
         # columns[j]: the costs of the intervals that end with j, the longest first.
@@ -146,14 +147,13 @@ class Intervals:
         inside: dict[int, int] = {}
         lost: set[int] = set()
         for length, (low, high, target, weight) in enumerate(runs):
+            inside[target] = inside.get(target, 0) | self._bits[i + length]
             if low == high:
-                inside[target] = inside.get(target, 0) | low
                 if rest == NO_TARGET:
                     singles.append((-weight, length, target))
                 elif target != rest:
                     insort_right(picked, (-weight, length))
             else:
-                inside[target] = inside.get(target, 0) | united(low, high)
                 if rest == NO_TARGET:
                     rest = target
                     picked = sorted([(single, place) for single, place, other in singles if other != target])

@@ -9,6 +9,7 @@ from sysgate.action import ALLOW, Action, strictest
 from sysgate.compiler.code import TICKET
 from sysgate.compiler.diagram import FULL, LEAF, Order, Overflow
 from sysgate.compiler.lower import MAX_VARIABLES, Lowering, bit_by_bit, variables
+from sysgate.policy.ruleset import Constant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ class Meanings:
         identity = tuple(map(id, segment.rules))
         found = self._known.get(identity)
         if found is None:
-            if any(rule.cases for rule in segment.rules):
+            answers = [untested for untested in map(_untested, segment.rules) if untested]
+            if len(answers) == len(segment.rules):  # as most are: no diagram is needed to know what they come to
+                found = self._answer(strictest(answers))
+            else:
                 found = self.of(*dict.fromkeys(self._lowered(segment.rules)))
                 self.rules.setdefault(found, segment.rules)
-            else:
-                found = self._answer(strictest(rule.otherwise for rule in segment.rules))
             self._known[identity] = found
         return found
 
@@ -171,3 +173,13 @@ class Meanings:
             return None
         action = self.diagram.value(index)
         return self.diagram.leaf(self.leaf(action))  # type: ignore[arg-type]
+
+
+def _untested(rule: Bound) -> Action | None:
+    # What a rule answers without a look at the call; None where it looks at it.
+    for expr, action in rule.cases:
+        if not isinstance(expr, Constant):
+            return None
+        if expr.holds:
+            return action
+    return rule.otherwise

@@ -12,7 +12,6 @@ Values of arguments that neither a profile nor a recording shows are guessed: sm
 from __future__ import annotations
 
 from _bisect import bisect_right
-from math import log2
 
 from sysgate.compiler.runs import FULL
 from sysgate.facts import arches, calls
@@ -175,6 +174,8 @@ def _guess(starts: Sequence[int], likely: float, high: bool, mask: int) -> list[
         return [first, *[(1 - first) / (len(starts) - 1)] * (len(starts) - 1)]
     ends = [*starts[1:], FULL + 1]
     singles = [1 / (4 + bits(start)) if end - start == 1 else 0.0 for start, end in zip(starts, ends)]
+    from math import log2  # only here: policies without such tests start faster
+
     wide = [log2((end + 1) / (start + 1)) if end - start > 1 else 0.0 for start, end in zip(starts, ends)]
     named, all_wide = sum(singles), sum(wide)
     share = likely if named and all_wide else 1.0
