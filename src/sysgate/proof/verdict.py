@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Forks a walk may take: some for every test, and then it is left to the bit level.
 _FORKS, _FORKS_PER_TEST = 5_000, 20
 # Limits that the exact search may try where a box mixes masks of a word: the bit level takes some ten times as long.
-_EFFORT, _EFFORT_PER_TEST = 10_000, 70
+_EFFORT, _EFFORT_PER_TEST = 10_000, 200
 # Policies nest as deeply as their parser lets them, diagrams as deeply as a call has bits; Python's own limit is 1000
 # frames altogether. Frames of Python code do not use the C stack.
 _FRAMES = 6_000
