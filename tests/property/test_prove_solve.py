@@ -6,7 +6,9 @@ from random import Random
 
 import pytest
 
+from sysgate.proof.graph import NR
 from sysgate.proof.solve import first_under, next_under, pick
+from sysgate.proof.space import Space
 from sysgate.proof.spans import WORD, Spans, union
 
 BITS = 10  # what brute force can do; the bits above are 0
@@ -48,3 +50,21 @@ def test_the_next_submask_is_the_least_from_there_on(mask: int) -> None:
         known = [word for word in under if word >= least]
         assert next_under(mask, least) == known[0] if known else next_under(mask, least) > mask
         assert first_under(mask, ((least, TOP),)) == (known[0] if known else None)
+
+
+@pytest.mark.parametrize("free", [0, 1, 5, 0x4F, 0x88, 0x3FF, 0x2AA])
+def test_a_test_of_bits_is_seen_exactly_in_every_piece_of_the_number(free: int) -> None:
+    mask = WORD ^ free
+    set_somewhere = ((1, mask),)
+    starts = sorted({0, TOP + 1, *Random(free).sample(range(TOP), 40)})
+    space = Space()
+    space.marked(NR, WORD, tuple((start, start) for start in starts[::2]))
+    space.marked(NR, WORD, tuple((start, WORD) for start in starts))
+    space.marked(NR, mask, set_somewhere)
+    space.cut()
+    inside, outside = space.shadow(mask, set_somewhere)
+    for place in range(space.pieces(0)):
+        ((start, end),) = space.piece(0, place)
+        clear = [word & mask == 0 for word in range(start, min(end, TOP) + 1)] + [False] * (end > TOP)
+        assert bool(inside >> place & 1) == (not all(clear)), (start, end)
+        assert bool(outside >> place & 1) == any(clear), (start, end)

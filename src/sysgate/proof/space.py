@@ -130,7 +130,7 @@ def _lies(value: int, spans: Spans) -> bool:
 def _possible(mask: int, spans: Spans, start: int, end: int) -> tuple[bool, bool]:
     if spans == ((1, WORD),) or spans == ((1, mask),):
         # A test of bits: outside means that all of them are 0.
-        clear = next_under(WORD ^ mask, start) <= end
+        clear = next_under(WORD ^ mask, start) <= min(end, WORD ^ mask)
         return not clear or _some_set(mask, start, end), clear
     # The bits in which all words of the piece agree.
     free = (1 << (start ^ end).bit_length()) - 1
