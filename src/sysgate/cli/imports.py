@@ -22,7 +22,8 @@ else:
     ModuleSpec = type(__spec__)
 
 _PACKAGE = __name__.partition(".")[0]
-_COMPARED_BY_TIME = bytes(4)
+_COMPARED_BY_TIME = MAGIC_NUMBER + bytes(4)
+_LARGEST = 1 << 16  # bytes; what is larger is left to Python
 
 
 def shorten() -> None:
@@ -68,7 +69,8 @@ class _Loader(SourceFileLoader):
     def __init__(self, name: str, file: str, cached: str, about: posix.stat_result) -> None:
         super().__init__(name, file)
         self._cached = cached
-        self._as_recorded = _COMPARED_BY_TIME + _word(int(about.st_mtime)) + _word(about.st_size)
+        words = int(about.st_mtime) & 0xFFFF_FFFF | (about.st_size & 0xFFFF_FFFF) << 32
+        self._as_recorded = _COMPARED_BY_TIME + words.to_bytes(8, "little")
 
     def get_code(self, fullname: str) -> CodeType | None:
         try:
@@ -76,14 +78,10 @@ class _Loader(SourceFileLoader):
         except OSError:
             return super().get_code(fullname)
         try:
-            data = posix.read(opened, posix.fstat(opened).st_size)
+            data = posix.read(opened, _LARGEST)
         finally:
             posix.close(opened)
-        if data[:4] != MAGIC_NUMBER or data[4:16] != self._as_recorded:
+        if data[:16] != self._as_recorded or len(data) == _LARGEST:
             return super().get_code(fullname)
         code: CodeType = loads(memoryview(data)[16:])
         return code
-
-
-def _word(value: int) -> bytes:
-    return (value & 0xFFFFFFFF).to_bytes(4, "little")
