@@ -150,7 +150,7 @@ def _occupy_streams() -> None:
 def _environment() -> tuple[bytes, ...] | None:
     # What this process was started with. Python may have put LC_CTYPE into its own (PEP 538).
     try:
-        with open("/proc/self/environ", "rb") as file:
+        with open("/proc/self/environ", "rb", 0) as file:
             raw = file.read()
     except OSError:
         return None

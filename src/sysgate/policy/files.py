@@ -9,6 +9,7 @@ from sysgate.errors import PolicyError
 from sysgate.policy.lexer import MAX_CHARACTERS
 
 MOST = 4 * MAX_CHARACTERS  # bytes: UTF-8 has at most four a character
+PIECE = 1 << 16  # bytes read at once
 READY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "ready")
 
 
@@ -54,8 +55,13 @@ def _all_of(descriptor: int, name: str) -> bytes:
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode):
         bounded(found.st_size, name)
-        with open(descriptor, "rb", closefd=False) as opened:
-            return opened.read(MOST + 1)
+        pieces = []
+        total = 0
+        while piece := os.read(descriptor, PIECE):  # to its end: a file of /proc does not say how long it is
+            pieces.append(piece)
+            total += len(piece)
+            bounded(total, name)
+        return b"".join(pieces)
     if not stat.S_ISFIFO(found.st_mode) and not os.isatty(descriptor):
         raise PolicyError(f"{_kind(found.st_mode)}, not a file", file=name)
     from sysgate.policy import pipes  # process substitution

@@ -11,9 +11,8 @@ from select import POLLIN, poll
 from time import sleep
 
 from sysgate.errors import PolicyError
-from sysgate.policy.files import MOST, bounded
+from sysgate.policy.files import MOST, PIECE, bounded
 
-_PIECE = 1 << 16
 _PATIENCE, _PAUSE = 50, 0.01  # so many pauses of so many seconds for somebody to open the other end
 
 
@@ -28,7 +27,7 @@ def read_open(descriptor: int, name: str) -> bytes:
     ready.register(descriptor, POLLIN)
     while True:
         try:
-            piece = os.read(descriptor, _PIECE)
+            piece = os.read(descriptor, PIECE)
         except BlockingIOError:  # there is a writer: it may take its time
             ready.poll()
             continue
