@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
 from mmap import MAP_PRIVATE, PROT_EXEC, PROT_READ, mmap
 
 from sysgate.errors import KernelError
@@ -13,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NR_MMAP = 9  # x86-64, as all that is emitted
+_NR_MMAP, _NR_FCNTL = 9, 72  # x86-64, as all that is emitted
+_F_ADD_SEALS, _SEALS = 1033, 2 | 4 | 8  # F_SEAL_SHRINK, _GROW and _WRITE; include/uapi/linux/fcntl.h
 _MFD_EXEC = 0x10  # since Linux 6.3, where the sysctl vm.memfd_noexec wants it said; include/uapi/linux/memfd.h
 _EINVAL = 22
 
@@ -28,7 +28,7 @@ def function(code: bytes) -> Callable[[int], None]:
         file = _memory_file()
         try:
             os.write(file, code)
-            fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+            libc.done("fcntl(F_ADD_SEALS)", libc.call(_NR_FCNTL, file, _F_ADD_SEALS, _SEALS))
             address = libc.call(_NR_MMAP, 0, len(code), PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0)
             libc.done("mmap", address)
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _socket import AF_UNIX, CMSG_SPACE, MSG_CMSG_CLOEXEC, SOCK_STREAM, socket, socketpair
-from fcntl import F_DUPFD_CLOEXEC, fcntl
 
 
 class Channel:
@@ -12,6 +11,8 @@ class Channel:
     def __init__(self) -> None:
         self._ours, end = socketpair(AF_UNIX, SOCK_STREAM)
         if end.fileno() < 3:  # these are about to become the program's streams
+            from fcntl import F_DUPFD_CLOEXEC, fcntl  # seldom needed
+
             moved = fcntl(end.fileno(), F_DUPFD_CLOEXEC, 3)
             end.close()
             end = socket(AF_UNIX, SOCK_STREAM, 0, moved)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found] # what signal wraps, without its enums, slow to make
 import errno
 import os
-from fcntl import F_DUPFD_CLOEXEC, F_GETFD, fcntl
 
 from sysgate.errors import KernelError
 from sysgate.kernel import native, process
@@ -94,7 +93,7 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
     kernel does not confirm the filter. Then nothing is left of the child.
     """
     for fd in plan.keep or ():
-        fcntl(fd, F_GETFD)  # must be known before a new descriptor takes the number of one that is closed
+        os.get_inheritable(fd)  # must be known before a new descriptor takes the number of one that is closed
     # Where SIGCHLD is ignored a child leaves no trace once it ends (wait(2)): confirm while it cannot.
     held = hold or signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
     copies = plan.streams if plan.streams == UNCHANGED else _above_streams(plan)
@@ -111,6 +110,8 @@ def start(plan: Plan, loadable: Loadable, *, flags: Sequence[int] = (0,), hold: 
 
 def _above_streams(plan: Plan) -> Streams:
     # Where the program's 1 is to be this process's 0, making its 0 first would overwrite it.
+    from fcntl import F_DUPFD_CLOEXEC, fcntl  # seldom needed
+
     def above(number: int) -> int | None:
         fd = plan.streams[number]
         return fd if fd is None or fd > 2 or fd == number else fcntl(fd, F_DUPFD_CLOEXEC, 3)
