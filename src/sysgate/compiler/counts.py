@@ -30,6 +30,7 @@ FIELDS = {"count", "values"}
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg5")
 WORD = (1 << 64) - 1
 HALF = (1 << 32) - 1
+LEAST, MOST = 2**-64, 2**64  # of a count that is not 0
 
 
 class CountError(CompileError):
@@ -96,7 +97,9 @@ def _read(call: str, counted: Counted) -> tuple[float, Mapping[str, object]]:
 
 
 def _number(what: str, count: object) -> float:
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < float("inf"):
+    if isinstance(count, (int, float)) and (count > MOST or 0 < count < LEAST):  # what floats cannot be divided by
+        raise CompileError(f"the profile counts how often {what} comes, and says no number from 2**-64 to 2**64")
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not count >= 0:
         raise CompileError(f"the profile counts how often {what} comes, which is not {count!r}")
     return count
 
@@ -112,21 +115,22 @@ def _shares(what: str, of_value: object, count: float, found: Mapping[str, str])
         numbers = {arch: number for arch in found if (number := _value(written, arch)) is not None}
         if not numbers:
             near = _near(written, constants.spellings())
-            raise CompileError(f"the profile counts {what} {written!r}, which is neither a number nor a constant{near}")
+            shown = hex(written) if isinstance(written, int) else repr(written)  # repr refuses to write very long ones
+            raise CompileError(f"the profile counts {what} {shown}, which is neither a constant nor of 64 bits{near}")
         for arch, number in numbers.items():
             shares[arch].append((number & WORD, each / whole))
     return shares
 
 
 def _value(written: object, arch: str) -> int | None:
-    if isinstance(written, int):
-        return written
-    if not isinstance(written, str):
-        return None
-    try:
-        return int(written, 0)
-    except ValueError:
-        return constants.value(written, arch)
+    if isinstance(written, str):
+        try:
+            number: int | None = int(written, 0)
+        except ValueError:
+            number = constants.value(written, arch)
+    else:
+        number = written if isinstance(written, int) else None
+    return number if number is not None and -(1 << 63) <= number <= WORD else None
 
 
 def _spread(
