@@ -40,6 +40,9 @@ class CountError(CompileError):
         super().__init__(message)
         self.call = call
 
+    def __reduce__(self) -> tuple[type[CountError], tuple[str, str]]:
+        return type(self), (str(self), self.call)
+
 
 def of_counts(counts: Mapping[str, Counted], names: Sequence[str]) -> Weights:
     """Weights from a profile. names: the architectures to compile for.
