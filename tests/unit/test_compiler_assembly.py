@@ -8,14 +8,16 @@ from sysgate import Policy, proof
 from sysgate.action import ALLOW, KILL_PROCESS, Action
 from sysgate.bpf import bitmap, machine
 from sysgate.compiler import compile
+from sysgate.compiler.assemble import Assembly
 from sysgate.compiler.choice import choose
 from sysgate.compiler.code import TICKET
 from sysgate.compiler.diagram import Diagram
 from sysgate.compiler.fast import Fast
 from sysgate.compiler.full import Full
 from sysgate.compiler.groups import Group, grouped
-from sysgate.compiler.limit import too_long
+from sysgate.compiler.limit import TooLong, too_long
 from sysgate.compiler.meanings import Meanings, same
+from sysgate.compiler.profile import in_short
 from sysgate.compiler.rare import rare
 from sysgate.compiler.steps import AND, JA, JEQ, JEQ_X, JGE, JSET, LD, LDX, RET
 from sysgate.decision import Origin
@@ -384,3 +386,18 @@ def test_the_same_gate_is_the_same_program(optimize: str) -> None:
         made(text, "x86_64", "aarch64", optimize=optimize).insns
         == made(text, "x86_64", "aarch64", optimize=optimize).insns
     )
+
+
+def test_what_one_setting_makes_too_long_the_other_may_make_fit() -> None:
+    rules = []
+    for at in range(300):
+        terms = [
+            f"(reg{at % 6} & {1 << bit | 1 << (bit + at) % 64}) == {1 << bit} && (reg{(at + 1) % 6} & {1 << bit}) != 0"
+            for bit in range(3)
+        ]
+        rules.append(f"{at}: {' || '.join(terms)}")
+    gate = Policy.parse("[x86_64]\n" + "\n".join(rules)).gate("x86_64")
+    weights = in_short()
+    with pytest.raises(TooLong, match=r"the program would have [56],\d+ instructions"):
+        Assembly(gate, weights, Fast(weights.price), same, None).program()
+    assert len(compile(gate, optimize="fast").insns) <= 4096

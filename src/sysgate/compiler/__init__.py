@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sysgate.action import Action
+    from sysgate.bpf.program import Insn
     from sysgate.compiler.profile import Weights
     from sysgate.policy.ruleset import Gate
+
+HOPELESS = 8192  # instructions: no setting makes half of them
 
 
 def compile(
@@ -30,6 +33,28 @@ def compile(
     ticket in their last three arguments (bpf.ticket). Raises CompileError where no program of at most 4,096
     instructions is found.
     """
+    try:
+        try:
+            insns = _insns(gate, optimize, weights, leaf, ticket)
+        except CompileError as error:
+            from sysgate.compiler.limit import TooLong
+
+            if not isinstance(error, TooLong) or error.count >= HOPELESS:
+                raise
+            # What one setting makes too long by less than half, the other may make fit.
+            insns = _insns(gate, "full" if optimize == "fast" else "fast", weights, leaf, ticket)
+    except RecursionError:
+        raise CompileError("the policy is nested too deeply to be compiled") from None
+    return Program(insns, gate.big_endian)
+
+
+def _insns(
+    gate: Gate,
+    optimize: str,
+    weights: Weights | None,
+    leaf: Callable[[Action], Action] | None,
+    ticket: tuple[int, frozenset[int]] | None,
+) -> tuple[Insn, ...]:
     from sysgate.compiler import profile
     from sysgate.compiler.assemble import Assembly
     from sysgate.compiler.fast import Fast
@@ -43,8 +68,4 @@ def compile(
 
         known = profile.built_in() if weights is None else weights
         setting = Full(known.price, len(gate.entries), known=weights is not None)
-    try:
-        insns = Assembly(gate, known, setting, leaf or same, ticket).program()
-    except RecursionError:
-        raise CompileError("the policy is nested too deeply to be compiled") from None
-    return Program(insns, gate.big_endian)
+    return Assembly(gate, known, setting, leaf or same, ticket).program()

@@ -10,13 +10,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sysgate.policy.ruleset import Bound, Expr
+    from sysgate.policy.ruleset import Bound, Expr, Gate
 
 NAMED = 3  # rules that a message names
 WIDTH = 60  # characters of a rule's text
 
 
-def too_long(count: int, shares: Sequence[tuple[int, Sequence[Bound]]], *, at_least: bool = False) -> CompileError:
+class TooLong(CompileError):
+    """A program of more instructions than the kernel takes. count: how many, or at least how many, it would have."""
+
+    count = 0
+
+
+def too_long(count: int, shares: Sequence[tuple[int, Sequence[Bound]]], *, at_least: bool = False) -> TooLong:
     """The error for a program of so many instructions.
 
     shares: instructions, and the rules they are for. at_least: count is no more than a lower bound.
@@ -25,7 +31,15 @@ def too_long(count: int, shares: Sequence[tuple[int, Sequence[Bound]]], *, at_le
     told = f"the program would have {about}{count:,} instructions; the kernel takes {MAX_INSTRUCTIONS:,}"
     heaviest = sorted(shares, key=lambda share: -share[0])[:NAMED]
     named = [f"\n    {size:,} of them for {_named(rules)}" for size, rules in heaviest]
-    return CompileError(told + "".join(named))
+    error = TooLong(told + "".join(named))
+    error.count = count
+    return error
+
+
+def longest_rule(gate: Gate) -> str:
+    """The rule with the most tests, with its place."""
+    bounds = {id(rule): rule for _, segments in gate.entries for segment in segments for rule in segment.rules}
+    return _named(list(bounds.values()))
 
 
 def _named(rules: Sequence[Bound]) -> str:
