@@ -87,14 +87,19 @@ class Policy(ast.Policy):
         Raises PolicyError, CompileError, and ProofError should the compiler be wrong.
         """
         from sysgate.compiler import compile
-        from sysgate.proof import prove
+        from sysgate.proof import Spent, prove
 
         if optimize not in ("full", "fast"):
             raise CompileError(f'optimize is "full" or "fast", not {optimize!r}')
         arches = _arches(self, arch)
         gate = _gate(self, arches)
         made = compile(gate, optimize=optimize, weights=_weights(profile, arches))
-        prove(gate, made)
+        try:
+            prove(gate, made)
+        except Spent as error:
+            from sysgate.compiler.limit import longest_rule
+
+            raise CompileError(f"{error}\n    most is asked by {longest_rule(gate)}") from None
         return Program(made.insns, made.big_endian, self, arches)
 
     def decide(

@@ -151,3 +151,17 @@ def test_the_filter_engine_is_a_module_of_its_own() -> None:
     for line in ("from sysgate.ftrace import Filter", "import sysgate; Filter = sysgate.ftrace.Filter"):
         code = f"{line}; print(Filter('sys_enter_close', 'fd > 2').match((3,)))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
+
+
+def test_what_cannot_be_proved_within_budget_names_the_rule_that_asks_most(monkeypatch) -> None:
+    def prove(*_: object) -> None:
+        raise sysgate.proof.Spent("the words are mixed too thoroughly")
+
+    monkeypatch.setattr("sysgate.proof.prove", prove)
+    policy = Policy.parse("[x86_64]\nread: fd == 1\nwrite: fd == 1 || fd == 2\n", "a.policy")
+    with pytest.raises(CompileError) as raised:
+        policy.compile("x86_64")
+    assert str(raised.value) == (
+        "could not be proved within budget, nor refuted: the words are mixed too thoroughly\n"
+        "    most is asked by a.policy:3: write: fd == 1 || fd == 2"
+    )

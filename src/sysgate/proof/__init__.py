@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sysgate.proof.budget import Spent
 from sysgate.proof.verdict import Proof, prove, prove_equal
 
-__all__ = ["Proof", "prove", "prove_equal"]
+__all__ = ["Proof", "Spent", "prove", "prove_equal"]
