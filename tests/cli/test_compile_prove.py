@@ -121,6 +121,28 @@ def test_a_wrong_policy_leaves_the_output_alone(sysgate, file: Path, tmp_path: P
     assert out.read_text() == "before"
 
 
+def test_a_link_stays_one_and_a_descriptor_is_written_to(sysgate, file: Path, tmp_path: Path) -> None:
+    out, link = tmp_path / "out", tmp_path / "link"
+    link.symlink_to(out)
+    for _ in range(2):
+        assert sysgate("compile", str(file), "-o", str(link)).returncode == 0
+        assert link.is_symlink()
+        assert Program.from_bytes(out.read_bytes()).decide("write", (2,)).action == "allow"
+    line = f"{sys.executable} -m sysgate compile {file} -o /dev/fd/1 > {tmp_path}/by_name"
+    assert subprocess.run(["sh", "-c", line]).returncode == 0
+    assert (tmp_path / "by_name").read_bytes() == out.read_bytes()
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(sysgate, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("before")
+    line = f"ulimit -f 0; {sys.executable} -m sysgate compile {file} -o {out}"
+    done = subprocess.run(["bash", "-c", f"trap '' XFSZ; {line}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"sysgate: {out}: File too large\n")
+    assert out.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.policy", "out"]
+
+
 def test_nothing_is_compiled_into_a_closed_standard_output(file: Path) -> None:
     line = f"{sys.executable} -m sysgate compile {file} >&-"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)

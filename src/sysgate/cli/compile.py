@@ -168,14 +168,21 @@ def _write(content: bytes, output: str | None) -> None:
             raise SysgateError("standard output is closed: name a file with -o")
         sys.stdout.buffer.write(content)
         return
-    beside = f"{output}.{os.getpid()}"
+    real = os.path.realpath(output)  # a link stays one
+    beside = f"{real}.{os.getpid()}"
     try:
-        if os.path.exists(output) and not os.path.isfile(output):  # a pipe or device is written as it is
+        # A pipe or device is written as it is, and so is what stands behind /dev/stdout.
+        if output.startswith(("/dev/", "/proc/")) or (os.path.exists(output) and not os.path.isfile(output)):
             with open(output, "wb") as file:
                 file.write(content)
             return
         with open(beside, "xb") as file:
-            file.write(content)
-        os.replace(beside, output)
+            try:
+                file.write(content)
+                file.flush()
+                os.replace(beside, real)
+            except OSError:
+                os.unlink(beside)
+                raise
     except OSError as error:
         raise SysgateError(f"{escaped(output)}: {error.strerror}") from None
