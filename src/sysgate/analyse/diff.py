@@ -10,11 +10,11 @@ from sysgate.analyse.forest import FALSE, TRUE, Overgrown
 from sysgate.analyse.space import Space
 from sysgate.analyse.view import signature, views
 from sysgate.call import Call
-from sysgate.errors import BpfError, CompileError
+from sysgate.errors import BpfError, CompileError, ProofError
 from sysgate.facts import arches, calls
 from sysgate.policy import meaning
 from sysgate.policy.ruleset import Gate
-from sysgate.value import Value
+from sysgate.value import Value, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sysgate.analyse.apart import Intricate
     from sysgate.bpf.program import Program
+    from sysgate.facts.arches import Arch
 
     Side = Gate | Program
 
@@ -57,6 +58,7 @@ def differences(one: Side, other: Side, names: Sequence[str]) -> tuple[Differenc
     names: canonical; what a Gate does not cover gets its answer to foreign architectures. Raises CompileError where
     the sides are too intricate to be compared.
     """
+    shown = ""
     try:
         if isinstance(one, Gate) and isinstance(other, Gate):
             found = _of_gates(one, other, names)
@@ -66,9 +68,41 @@ def differences(one: Side, other: Side, names: Sequence[str]) -> tuple[Differenc
         try:
             return _Comparing(Space(budget=_BUDGET), one, other, names).found()
         except (BpfError, CompileError, Overgrown):
+            call = _example(one, other, names)
+            if call is None:
+                return ()
+            shown = f"; one call that they answer differently is {call}" if call else ""
             return _Comparing(Space(braided=True, budget=_BRAIDED_BUDGET), one, other, names).found()
     except (BpfError, CompileError, Overgrown) as error:
-        raise CompileError(f"the two cannot be compared: {str(error) or _TOO_MUCH}") from None
+        raise CompileError(f"the two cannot be compared: {str(error) or _TOO_MUCH}{shown}") from None
+
+
+# By proof: a call that two sides answer differently, as text; None where there is none, "" where that is not known.
+def _example(one: Side, other: Side, names: Sequence[str]) -> str | None:
+    from sysgate.proof import prove, prove_equal
+
+    known = [arches.named(name) for name in names]
+    audits = [each.audit for each in known]
+    if len({each.big_endian for each in known}) > 1 or any(_for_others(side, known[0]) for side in (one, other)):
+        return ""
+    try:
+        if isinstance(one, Gate) and not isinstance(other, Gate):
+            prove(replace(one, big_endian=known[0].big_endian), other, audits=audits)
+        elif isinstance(other, Gate) and not isinstance(one, Gate):
+            prove(replace(other, big_endian=known[0].big_endian), one, audits=audits)
+        elif not isinstance(one, Gate) and not isinstance(other, Gate):
+            prove_equal(one, other, audits)
+    except ProofError as error:
+        # x32 alone is not all of its AUDIT_ARCH value.
+        return "" if "x32" in names and "x86_64" not in names else str(error.counterexample)
+    except CompileError:
+        return ""
+    return None
+
+
+# Whether a side is a program for machines of another byte order.
+def _for_others(side: Side, arch: Arch) -> bool:
+    return not isinstance(side, Gate) and side.big_endian != arch.big_endian
 
 
 def _of_gates(one: Gate, other: Gate, names: Sequence[str]) -> tuple[Difference, ...]:
