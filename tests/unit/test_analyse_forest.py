@@ -175,3 +175,12 @@ def test_a_function_means_the_same_in_another_space():
     for _ in range(200):
         words = [rng.choice([9, 923, 924, rng.getrandbits(64)]) for _ in range(7)]
         assert at(braided, node, words) == at(usual, copied, words)
+
+
+def test_a_node_that_was_too_much_is_not_there_later():
+    forest = Forest(budget=1)
+    with pytest.raises(Overgrown):
+        forest.node(3, FALSE, TRUE)
+    forest.budget = 10
+    first, second = forest.node(5, FALSE, TRUE), forest.node(3, FALSE, TRUE)
+    assert (forest.variable[first], forest.variable[second]) == (5, 3)

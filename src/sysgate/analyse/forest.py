@@ -67,9 +67,10 @@ class Forest:
         key = variable, low, high
         found = self._nodes.get(key)
         if found is None:
-            found = self._nodes[key] = len(self.variable)
+            found = len(self.variable)
             if found > self.budget:
                 raise Overgrown
+            self._nodes[key] = found
             self.variable.append(variable)
             self.low.append(low)
             self.high.append(high)
