@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sysgate.action import Action
-from sysgate.analyse import apart, heads, reading, ruled, verbatim
+from sysgate.analyse import apart, heads, numbers, reading, ruled, said, verbatim
 from sysgate.analyse import program as as_diagram
 from sysgate.analyse.conditions import Conditions
 from sysgate.analyse.forest import FALSE, TRUE, Overgrown
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Side = Gate | Program
 
-_BUDGET, _BRAIDED_BUDGET = 300_000, 1_500_000
+_BUDGET, _BRAIDED_BUDGET, _LEAST_ROOM = 300_000, 1_500_000, 10_000
 _TOO_MUCH = "what they decide is too intricate to be followed"
 
 
@@ -120,12 +120,15 @@ class _Comparing:
         self, space: Space, one: Side, other: Side, names: Sequence[str], intricate: Sequence[Intricate] = ()
     ) -> None:
         self.space, self.one, self.other, self.names = space, one, other, tuple(names)
+        self.room = _BRAIDED_BUDGET if space.braided else _BUDGET  # nodes for what comes next
         self.diagrams: dict[int, int] = {}
+        self.sides: dict[int, tuple[int, int]] = {}
         for name in names:
             audit = arches.named(name).audit
             if audit not in self.diagrams:
-                space.budget = len(space.variable) + _BUDGET * (5 if space.braided else 1)
-                self.diagrams[audit] = space.combined(_diagram(space, one, audit), _diagram(space, other, audit), _pair)
+                space.budget = len(space.variable) + self.room
+                self.sides[audit] = _diagram(space, one, audit), _diagram(space, other, audit)
+                self.diagrams[audit] = space.combined(*self.sides[audit], _pair)
         self.known: dict[tuple[object, ...], list[tuple[str, Action, Action]]] = {}
         self.intricate = intricate
         self.hopeless = 1 << 60  # from so many nodes on, nobody finds a short condition
@@ -166,8 +169,8 @@ class _Comparing:
                     found.setdefault(entry, (set(), []))[1].extend((low, high) for low, high, _ in unnamed)
         made = []
         for (condition, before, after), (names, ranges) in found.items():
-            said, _ = heads.grouped(names, [name], set(), set())
-            made.append(Difference((), (*said, *heads.numbers(ranges)), condition, before, after))
+            grouped, _ = heads.grouped(names, [name], set(), set())
+            made.append(Difference((), (*grouped, *heads.numbers(ranges)), condition, before, after))
         return made
 
     def conditions(self, arch: str, call: str | None, nr: int, node: int) -> list[tuple[str, Action, Action]]:
@@ -179,11 +182,8 @@ class _Comparing:
             pairs = [leaf for leaf in space.leaves(node) if isinstance(leaf, tuple)]
             try:
                 self.known[key] = self.shortest(arch, call, node, pairs)
-            except (BpfError, Overgrown) as error:
-                if not (isinstance(self.one, Gate) and isinstance(self.other, Gate)):
-                    raise BpfError(f"{call or nr} on {arch}: {error}") from None
-                sides = self.one, self.other
-                return [(_verbatim(sides, pair, arch, call, nr), *pair) for pair in pairs]
+            except (BpfError, Overgrown):
+                return [(self.verbatim(arch, call, nr, pair), *pair) for pair in pairs]
         return self.known[key]
 
     def shortest(
@@ -193,38 +193,48 @@ class _Comparing:
         if size >= self.hopeless:
             raise BpfError(_TOO_MUCH)
         writing = Conditions(self.space, views(arch, call))
+        self.space.budget = len(self.space.variable) + self.room
         try:
             wheres = [_where(self.space, node, pair) for pair in pairs]
             return [(writing.between(where, where).text, *pair) for where, pair in zip(wheres, pairs, strict=True)]
         except (BpfError, Overgrown):
             self.hopeless = size
+            self.room = max(_LEAST_ROOM, self.room // 2)
             raise
 
+    def verbatim(self, arch: str, call: str | None, nr: int, pair: tuple[Action, Action]) -> str:
+        """When a call gets a pair of answers: of each side by itself, of a policy in the words of its rules."""
+        seen, rules, written = views(arch, call), [], []
+        diagrams = self.sides[arches.named(arch).audit]
+        for side, diagram, action in zip((self.one, self.other), diagrams, pair, strict=True):
+            if isinstance(side, Gate):
+                segment = meaning.segment(side, Call(arch, nr))
+                if segment is not None:  # else the side's only answer there is the foreign one
+                    rules.append(verbatim.answers(segment, action))
+                continue
+            self.space.budget = len(self.space.variable) + self.room
+            where = _where(self.space, numbers.at(self.space, diagram, nr), action)
+            try:
+                written.append(Conditions(self.space, seen).between(where, where))
+            except BpfError as error:
+                raise BpfError(f"{call or nr} on {arch}: {error}") from None
+        return said.all_of([verbatim.said_of(verbatim.all_of(rules), seen), *written]).text
 
-def _verbatim(sides: tuple[Gate, Gate], pair: tuple[Action, Action], arch: str, call: str | None, nr: int) -> str:
-    # When a call gets this pair of answers, in the words of the rules.
-    whens = []
-    for side, action in zip(sides, pair, strict=True):
-        segment = meaning.segment(side, Call(arch, nr))
-        if segment is not None:  # else the side's only answer there is the foreign one
-            whens.append(verbatim.answers(segment, action))
-    return verbatim.text(verbatim.all_of(whens), views(arch, call))
 
-
-def _proved(numbers: Intricate, arch: str, call: str | None) -> list[tuple[str, Action, Action]]:
+def _proved(left_out: Intricate, arch: str, call: str | None) -> list[tuple[str, Action, Action]]:
     # The same for numbers that no diagram can tell of: each pair of answers that some call gets.
     known = arches.named(arch)
     found = []
-    for before in verbatim.possible(numbers.one):
-        for after in verbatim.possible(numbers.other):
+    for before in verbatim.possible(left_out.one):
+        for after in verbatim.possible(left_out.other):
             if before == after:
                 continue
-            when = verbatim.all_of([verbatim.answers(numbers.one, before), verbatim.answers(numbers.other, after)])
+            when = verbatim.all_of([verbatim.answers(left_out.one, before), verbatim.answers(left_out.other, after)])
             try:
                 if apart.ever(when, known.audit, big_endian=known.big_endian):
                     found.append((verbatim.text(when, views(arch, call)), before, after))
             except CompileError as error:
-                raise CompileError(f"{call or numbers.one.low} on {arch}: {error}") from None
+                raise CompileError(f"{call or left_out.one.low} on {arch}: {error}") from None
     return found
 
 

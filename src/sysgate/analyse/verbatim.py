@@ -79,7 +79,7 @@ def answers(segment: Segment, action: Action) -> Expr:
 
 def text(expr: Expr, views: Views) -> str:
     """An expression in the policy language. views: the call's (analyse/view)."""
-    return _said(expr, views).text
+    return said_of(expr, views).text
 
 
 # A rule as (when, answer), the first that holds; the last holds always.
@@ -187,15 +187,16 @@ def _without_known(parts: list[Expr], inner: type[All] | type[Any]) -> list[Expr
     return found
 
 
-def _said(expr: Expr, views: Views) -> Said:
+def said_of(expr: Expr, views: Views) -> Said:
+    """The same as a condition that can be joined to others."""
     if isinstance(expr, Constant):
         return said.ALWAYS if expr.holds else said.NEVER
     if isinstance(expr, Not):
-        return said.negation(_said(expr.inner, views))
+        return said.negation(said_of(expr.inner, views))
     if isinstance(expr, All):
-        return said.all_of([_said(part, views) for part in expr.parts])
+        return said.all_of([said_of(part, views) for part in expr.parts])
     if isinstance(expr, Any):
-        return said.any_of([_said(part, views) for part in expr.parts])
+        return said.any_of([said_of(part, views) for part in expr.parts])
     seen = _view(expr.term, views)
     if isinstance(expr, Shares):
         return said.test(f"{seen.name} & {_mask(seen, expr.mask)}", 0)
