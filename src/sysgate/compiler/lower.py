@@ -160,7 +160,10 @@ class Lowering:
         low_word, low_mask, high_word, high_mask = where
         if high_word is None:
             return self._word(low_word, low_mask, held, ways)
-        parts = rectangles(held)
+        # Of all values but a few the few are swept: the many would lie side by side along the other half.
+        parts, others = rectangles(held), rectangles(complement(held, (1 << 64) - 1))
+        if len(others) < len(parts):
+            parts, ways = others, (ways[1], ways[0])
         ranks = self.order.rank((low_word, low_mask, (), ())), self.order.rank((high_word, high_mask, (), ()))
         if ranks[0] > ranks[1]:
             return self._plane(high_word, high_mask, low_word, low_mask, parts, ways)
