@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from sysgate.action import ALLOW, KILL_PROCESS, Action
