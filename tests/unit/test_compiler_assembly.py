@@ -103,18 +103,32 @@ def test_a_diagram_that_explodes_is_the_chain_of_its_rules() -> None:
     assert diagram.least(meanings.roots[meaning][0]) <= 2 * len(parts) + 3
 
 
-def test_all_calls_share_what_hopeless_diagrams_may_take() -> None:
-    def rule(at: int) -> Bound:
-        pairs = tuple(All((Shares(A0, 1 << at + bit), Shares(A1, 1 << at + bit))) for bit in range(20))
-        return Bound(((Any(pairs), ALLOW),), ERRNO, None)
+def hopeless(at: int) -> Bound:
+    pairs = tuple(All((Shares(A0, 1 << at + bit), Shares(A1, 1 << at + bit))) for bit in range(20))
+    return Bound(((Any(pairs), ALLOW),), ERRNO, None)
 
+
+def test_all_calls_share_what_hopeless_diagrams_may_take() -> None:
     setting = Fast(0.03)
     meanings = Meanings(Diagram(), setting, same)
     calls = 40
-    found = meanings.borders(segments(*((at, (rule(at),)) for at in range(calls))))
+    found = meanings.borders(segments(*((at, (hopeless(at),)) for at in range(calls))))
     assert len(found) == calls
     assert all(meanings.diagram.least(meanings.roots[meaning][0]) <= 40 for _, meaning in found)  # chains
     assert len(meanings.diagram.nodes) < (setting.large + 1) * setting.nodes + calls * 600
+
+
+def test_what_is_returned_for_an_answer_takes_nothing_from_the_budget() -> None:
+    # After the hopeless calls 500 nodes are left for each: enough for the 301 of this one, not for those twice.
+    values = tuple((at << 32 | at, None) for at in range(300))
+    many = Bound(((Among(A0, values), ALLOW),), ERRNO, None)
+    notify = Action("notify")
+    meanings = Meanings(Diagram(), Fast(0.03), lambda action: notify if action == ERRNO else action)
+    found = meanings.borders(segments(*((at, (hopeless(at),)) for at in range(6)), (9, (many,))))
+    (root,) = meanings.roots[found[-1][1]]
+    assert len(meanings.diagram.below(root)) == 1 + 300 + 2
+    for low, high, action in ((7, 7, ALLOW), (7, 8, notify)):
+        assert meanings.diagram.decide(root, [0] * 4 + [low, high, *[0] * 10]) == action
 
 
 def test_full_keeps_diagrams_in_several_orders() -> None:

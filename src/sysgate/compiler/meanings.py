@@ -160,10 +160,10 @@ class Meanings:
             taken = budget - self.diagram.budget
             if taken > A_FEW:
                 self._left -= taken
-            found.append(self._mapped(root))
+            found.append(root)
             budget = min(budget, TROUBLE * taken + A_FEW)
         self.diagram.budget = 1 << 60
-        return found
+        return [self._mapped(root) for root in found]
 
     def _mapped(self, root: int) -> int:
         return self.diagram.replace(root, self._returned, self._leaves) if self.leaf is not same else root
