@@ -19,7 +19,7 @@ from sysgate.errors import ProofError
 from sysgate.policy import meaning
 from sysgate.policy.ruleset import Gate
 from sysgate.proof import circuit, exact, graph, judge, prove, prove_equal, spec, symbols, verdict, views
-from sysgate.proof.budget import Spent
+from sysgate.proof.budget import BUDGETS, Spent
 
 
 def decided(way: Callable[..., object], *args: object) -> bool | None:
@@ -62,7 +62,7 @@ def on_bits(one: Program, two: Program) -> None:
         store = symbols.Symbols()
         texts = [verdict._answers(each) for each in (one, two)]
         graphs = [graph.build(each, store, answers=text) for each, text in zip((one, two), reversed(texts))]
-        view = views.Exactly(graphs)
+        view = views.Exactly(graphs, BUDGETS[-1])
         had, due = (exact._program(view, each) for each in graphs)
         view.refute(exact._wrong(view.bits, had, due, lambda first, second: max(first, second) >= graph.COMPUTED))
         for wrong in exact.computed.differences(view.bits, store, had, due):
@@ -72,7 +72,7 @@ def on_bits(one: Program, two: Program) -> None:
 def wired(one: Program, two: Program) -> None:
     """Compares as circuits."""
     with verdict._Room():
-        circuit.compare(one, two, None)
+        circuit.compare(one, two, None, BUDGETS[-1].search)
 
 
 def gate_of(seed: int) -> tuple[Random, Gate]:
@@ -100,13 +100,13 @@ def judged(gate: Gate, made: Program) -> None:
     with verdict._Room():
         due = spec.laws(gate, lambda action: action)
         answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
-        exact.judge(graph.build(made, symbols.Symbols(), answers=answers), due, None, None)
+        exact.judge(graph.build(made, symbols.Symbols(), answers=answers), due, None, None, BUDGETS[-1])
 
 
 def wired_to(gate: Gate, made: Program) -> None:
     """Judges as a circuit."""
     with verdict._Room():
-        circuit.judge(made, spec.laws(gate, lambda action: action), None, None)
+        circuit.judge(made, spec.laws(gate, lambda action: action), None, None, BUDGETS[-1].search)
 
 
 @pytest.mark.parametrize("seed", range(100, 400, 10))

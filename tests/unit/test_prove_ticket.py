@@ -13,6 +13,7 @@ from sysgate.decision import Origin
 from sysgate.errors import CompileError, ProofError
 from sysgate.policy.ruleset import Bound, Compare, Gate, Segment, Term
 from sysgate.proof import circuit, exact, judge, prove
+from sysgate.proof.budget import BUDGETS
 from sysgate.proof.graph import build
 from sysgate.proof.spec import laws
 from sysgate.proof.symbols import Symbols
@@ -161,9 +162,9 @@ def test_all_ways_to_prove_say_the_same(numbers: set[int]) -> None:
     made = program(*RIGHT)
     ticket = (X86_64, frozenset(numbers))
     right = numbers == {EXECVE}
-    assert _holds(lambda: circuit.judge(made, due, ticket, None)) is right
+    assert _holds(lambda: circuit.judge(made, due, ticket, None, BUDGETS[-1].search)) is right
     graph = build(made, Symbols(), ticket=True, answers=(RET_ALLOW, RET_KILL))
-    assert _holds(lambda: exact.judge(graph, due, ticket, None)) is right
+    assert _holds(lambda: exact.judge(graph, due, ticket, None, BUDGETS[-1])) is right
 
 
 def _holds(way: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sysgate import Policy
 from sysgate.action import ALLOW, KILL_PROCESS, NOTIFY, Action
 from sysgate.bpf import insn
 from sysgate.bpf.program import Insn, Program
@@ -11,7 +12,8 @@ from sysgate.call import Call
 from sysgate.decision import Origin
 from sysgate.errors import BpfError, CompileError, ProofError
 from sysgate.policy.ruleset import All, Bound, Compare, Constant, Expr, Gate, Segment, Term
-from sysgate.proof import Proof, circuit, prove, prove_equal, views
+from sysgate.proof import Proof, prove, prove_equal, verdict
+from sysgate.proof.budget import BUDGETS, Budget
 
 X86_64, I386, S390X = 0xC000003E, 0x40000003, 0x80000016
 RET = {"allow": 0x7FFF_0000, "kill": 0x8000_0000, "kill_thread": 0, "errno": 0x0005_0000, "notify": 0x7FC0_0000,
@@ -243,9 +245,25 @@ def _any(parts: tuple[Expr, ...]) -> Expr:
     return Any(parts)
 
 
+@pytest.mark.parametrize("registers", [2, 3])
+@pytest.mark.parametrize("rules", [8, 12, 20])
+def test_rules_whose_masks_overlap_are_settled_at_the_first_try(
+    rules: int, registers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "BUDGETS", BUDGETS[:1])
+    tests = (
+        " && ".join(
+            f"(reg{register} & {5 << bit:#x}) == {1 << bit:#x} && !(reg{register} & {0x40 << bit:#x})"
+            for register in range(registers)
+        )
+        for bit in range(rules)
+    )
+    policy = Policy.parse("openat: " + " || ".join(f"({test})" for test in tests))
+    assert len(policy.compile("x86_64", optimize="fast")) < 10 * rules
+
+
 def test_what_is_not_decided_within_budget_is_neither_proved_nor_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "SEARCH", 20_000)
-    monkeypatch.setattr(circuit, "SEARCH", 20_000)
+    monkeypatch.setattr(verdict, "BUDGETS", (Budget(10_000, 20_000), Budget(20_000, 40_000)))
     # (a + 1) * x == a * x + x holds, and is too hard
     product = program(
         ld(20), (insn.TAX, 0, 0, 0), ld(16), (insn.ADD_K, 0, 0, 1), (insn.MUL_X, 0, 0, 0), (insn.ST, 0, 0, 0),

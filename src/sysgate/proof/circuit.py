@@ -17,7 +17,7 @@ from sysgate.proof.sat import Solver
 from sysgate.proof.spans import WORD, union
 from sysgate.proof.spec import NO_WORD, Both, Test
 from sysgate.proof.symbols import GREATER
-from sysgate.proof.views import CARRIES, SEARCH
+from sysgate.proof.views import CARRIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,16 +34,18 @@ if TYPE_CHECKING:
 _ZERO = [FALSE] * 32
 
 
-def compare(one: Program, two: Program, audits: Sequence[int] | None) -> None:
-    """Raises Difference where two programs answer some call differently, Spent where that is not decided in time."""
+def compare(one: Program, two: Program, audits: Sequence[int] | None, steps: int) -> None:
+    """Raises Difference where two programs answer some call differently, Spent where steps do not decide it."""
     gates = Gates()
     differ = FALSE
     for left, right in zip(*(answered(gates, returned(gates, program, ticket=False)) for program in (one, two))):
         differ = gates.either(differ, gates.differ(left, right))
-    _refute(gates, differ, audits)
+    _refute(gates, differ, audits, steps)
 
 
-def judge(program: Program, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> None:
+def judge(
+    program: Program, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None, steps: int
+) -> None:
     """As compare, for a program and what a policy asks of it."""
     gates = Gates()
     ret = returned(gates, program, ticket=ticket is not None)
@@ -68,7 +70,7 @@ def judge(program: Program, laws: Sequence[Law], ticket: Ticket | None, audits: 
         passes = gates.both(gates.variable(CARRIES, 0), gates.member(arch, ((ticket[0], ticket[0]),)))
         passes = gates.both(passes, gates.member(number, union((each, each) for each in ticket[1])))
         found = gates.choose(passes, wrong((ALLOW,)), found)
-    _refute(gates, found, audits)
+    _refute(gates, found, audits, steps)
 
 
 def returned(gates: Gates, program: Program, *, ticket: bool) -> Word:
@@ -174,14 +176,14 @@ def _formula(gates: Gates, formula: Formula) -> int:
     return found
 
 
-def _refute(gates: Gates, wrong: int, audits: Iterable[int] | None) -> None:
+def _refute(gates: Gates, wrong: int, audits: Iterable[int] | None, steps: int) -> None:
     if audits is not None:
         asked = gates.member(gates.data(ARCH, WORD), union((audit, audit) for audit in audits))
         wrong = gates.both(wrong, asked)
     if wrong == FALSE:
         return
     clauses = gates.clauses if wrong == TRUE else [*gates.clauses, (wrong,)]
-    model = Solver(clauses, gates.variables, SEARCH).solve()
+    model = Solver(clauses, gates.variables, steps).solve()
     if model is None:
         return
     true = set(model)

@@ -19,12 +19,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sysgate.proof.budget import Budget
     from sysgate.proof.graph import Graph
     from sysgate.proof.judge import Ticket
     from sysgate.proof.spec import Formula, Goal, Law
 
 
-def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
+def compare(one: Graph, two: Graph, audits: Sequence[int] | None, budget: Budget) -> str:
     """The view in which two programs are seen to answer all calls alike: "tests" or "bits".
 
     audits: the only architectures that count; None for all.
@@ -35,11 +36,11 @@ def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
     def answers(view: View) -> tuple[int, int]:
         return _asked(view, audits, _program(view, one), _program(view, two))
 
-    loose = Loosely(graphs, ())
+    loose = Loosely(graphs, (), budget)
     if _agreed(loose, lambda: _wrong(loose.bits, *answers(loose), int.__eq__)):
         return "tests"
 
-    view = Exactly(graphs)
+    view = Exactly(graphs, budget)
     had, due = answers(view)
     view.refute(_wrong(view.bits, had, due, lambda first, second: max(first, second) >= COMPUTED))
     for wrong in computed.differences(view.bits, one.symbols, had, due):
@@ -47,7 +48,9 @@ def compare(one: Graph, two: Graph, audits: Sequence[int] | None) -> str:
     return "bits"
 
 
-def judge(graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None) -> str:
+def judge(
+    graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None, budget: Budget
+) -> str:
     """As compare, for a program and what a policy asks of it."""
 
     def wrong(view: View) -> int:
@@ -59,10 +62,10 @@ def judge(graph: Graph, laws: Sequence[Law], ticket: Ticket | None, audits: Sequ
         had, due = _asked(view, audits, _program(view, graph), due)
         return _wrong(view.bits, had, due, lambda had, right: right < 0 and had in rights[~right])
 
-    loose = Loosely((graph,), {id(goal): goal for law in laws for _, _, goal in law.parts}.values())
+    loose = Loosely((graph,), {id(goal): goal for law in laws for _, _, goal in law.parts}.values(), budget)
     if _agreed(loose, lambda: wrong(loose)):
         return "tests"
-    view = Exactly((graph,))
+    view = Exactly((graph,), budget)
     view.refute(wrong(view))
     return "bits"
 

@@ -1,8 +1,8 @@
 """Proves that a program gives the answers that a policy, or another program, asks for.
 
 Ways through the program first: milliseconds for what the compiler makes. What they cannot hold, expressions that mix
-words or too many ways, is decided on single bits. Both are exact. What neither can decide within its budget is an
-error that says so, never a proof.
+words or too many ways, is decided on single bits, or by a search. All are exact. What none can decide within its
+budget is an error that says so, never a proof.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from sysgate.bpf.insn import RET_A, RET_K
 from sysgate.bpf.program import Program, validate
 from sysgate.proof.answers import answer
-from sysgate.proof.budget import Spent
+from sysgate.proof.budget import BUDGETS, Spent
 from sysgate.proof.graph import ARCH, build
 from sysgate.proof.judge import Difference, Other, Policy
 from sysgate.proof.space import ARCH_SLOT, Space
@@ -25,18 +25,19 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sysgate.action import Action
     from sysgate.policy.ruleset import Gate
+    from sysgate.proof.budget import Budget
     from sysgate.proof.graph import Graph
     from sysgate.proof.judge import Ticket
     from sysgate.proof.spec import Law, Leaf
 
 # Forks a walk may take: some for every test, and then it is left to the bit level.
 _FORKS, _FORKS_PER_TEST = 5_000, 20
-# Limits that the exact search may try where a box mixes masks of a word: the bit level takes some ten times as long.
-_EFFORT, _EFFORT_PER_TEST = 10_000, 200
+# Limits that the exact search may try where a box mixes masks of a word: some for every test, too.
+_EFFORT, _EFFORT_PER_TEST = 2_000, 200
 # Policies nest as deeply as their parser lets them, diagrams as deeply as a call has bits; Python's own limit is 1000
 # frames altogether. Frames of Python code do not use the C stack.
 _FRAMES = 6_000
@@ -113,43 +114,61 @@ def prove_equal(one: Program, two: Program, audits: Sequence[int] | None = None)
 def _judged(
     program: Program, due: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None
 ) -> tuple[str, int]:
+    answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
+
+    def graph() -> Graph:
+        return build(program, Symbols(), ticket=ticket is not None, answers=answers)
+
     try:
-        answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
-        graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
-        try:
-            space = Space()
-            judge = Policy(space, due, ticket, _effort(graph))
-            return "boxes", _walked(Roads(graph, space), judge, audits)
-        except Unsupported:
-            from sysgate.proof import exact
+        tests, space = graph(), Space()
+        judge = Policy(space, due, ticket, _effort(tests))
+        return "boxes", _walked(Roads(tests, space), judge, audits)
+    except (Unsupported, Spent):
+        from sysgate.proof import circuit, exact
 
-            return exact.judge(graph, due, ticket, audits), 0
-    except Spent:
-        from sysgate.proof import circuit
+        def seen(budget: Budget) -> str:
+            return exact.judge(graph(), due, ticket, audits, budget)
 
-        circuit.judge(program, due, ticket, audits)
-        return "search", 0
+        return _settled(seen, lambda steps: circuit.judge(program, due, ticket, audits, steps)), 0
 
 
 def _compared(one: Program, two: Program, audits: Sequence[int] | None) -> tuple[str, int]:
-    try:
+    # What one program computes can be told apart by what the other has in its text, unless both compute.
+    texts = [_answers(program) for program in (two, one)]
+
+    def graphs() -> tuple[Graph, Graph]:
         symbols = Symbols()
-        # What one program computes can be told apart by what the other has in its text, unless both compute.
-        texts = [_answers(program) for program in (one, two)]
-        graph, other = (build(program, symbols, answers=text) for program, text in zip((one, two), reversed(texts)))
+        first, second = (build(program, symbols, answers=text) for program, text in zip((one, two), texts))
+        return first, second
+
+    try:
+        space = Space()
+        first, second = (Roads(graph, space) for graph in graphs())
+        return "boxes", _walked(first, Other(second, _budget(second), _effort(first.graph)), audits)
+    except (Unsupported, Spent):
+        from sysgate.proof import circuit, exact
+
+        def seen(budget: Budget) -> str:
+            return exact.compare(*graphs(), audits, budget)
+
+        return _settled(seen, lambda steps: circuit.compare(one, two, audits, steps)), 0
+
+
+# How it is settled that nothing is wrong: seen on diagrams or searched for, each in turn.
+def _settled(seen: Callable[[Budget], str], searched: Callable[[int], None]) -> str:
+    last: Spent
+    for budget in BUDGETS:
         try:
-            space = Space()
-            first, second = Roads(graph, space), Roads(other, space)
-            return "boxes", _walked(first, Other(second, _budget(second), _effort(graph)), audits)
-        except Unsupported:
-            from sysgate.proof import exact
-
-            return exact.compare(graph, other, audits), 0
-    except Spent:
-        from sysgate.proof import circuit
-
-        circuit.compare(one, two, audits)
-        return "search", 0
+            return seen(budget)
+        except Spent:
+            pass
+        try:
+            searched(budget.search)
+        except Spent as spent:
+            last = spent
+        else:
+            return "search"
+    raise last
 
 
 def _walked(roads: Roads, judge: Policy | Other, audits: Sequence[int] | None) -> int:

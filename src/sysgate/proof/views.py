@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sysgate.proof.budget import Budget
     from sysgate.proof.graph import Graph
     from sysgate.proof.spec import Goal, Test
     from sysgate.proof.symbols import Symbols
@@ -32,8 +33,8 @@ OPAQUE = WORDS + 3
 # From here on, seen loosely: the pieces of masked words.
 PIECES = 1 << 20
 
-# Steps of diagrams altogether, some three seconds seen exactly; for one test of an expression; and of a search.
-_EXACT, _LOOSE, _TEST, SEARCH = 1_000_000, 300_000, 60_000, 4_000_000
+# Steps of diagrams for one test of an expression.
+_TEST = 60_000
 
 
 class View:
@@ -72,9 +73,9 @@ class View:
 class Exactly(View):
     """Tests on the bits of the words. One of an expression that no diagram holds stays a variable until `refute`."""
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        super().__init__(Bits(order(graphs, (*range(WORDS + 2), CARRIES, *_opaque_words(graphs))), _EXACT))
-        self.symbols = graphs[0].symbols
+    def __init__(self, graphs: Sequence[Graph], budget: Budget) -> None:
+        super().__init__(Bits(order(graphs, (*range(WORDS + 2), CARRIES, *_opaque_words(graphs))), budget.diagrams))
+        self.symbols, self._steps = graphs[0].symbols, budget.search
 
     def test(self, test: Test) -> int:
         """As View.test; both halves at once."""
@@ -95,7 +96,7 @@ class Exactly(View):
             from sysgate.proof.search import search
 
             tests = {(OPAQUE + place // 32, place % 32): test for test, place in self._opaque.items()}
-            found = search(self.bits, wrong, tests, self.symbols, SEARCH)
+            found = search(self.bits, wrong, tests, self.symbols, self._steps)
             if found is None:
                 return
         else:
@@ -110,7 +111,7 @@ class Exactly(View):
 class Loosely(View):
     """Tests as choices between pieces, in the order in which the program makes them."""
 
-    def __init__(self, graphs: Sequence[Graph], goals: Iterable[Goal]) -> None:
+    def __init__(self, graphs: Sequence[Graph], goals: Iterable[Goal], budget: Budget) -> None:
         self.space = Space()
         levels: dict[tuple[int, int], int] = {}
         for word in (ARCH, NR):
@@ -129,7 +130,7 @@ class Loosely(View):
         for word in (CARRIES, *_opaque_words(graphs)):
             for bit in range(32):
                 levels[word, bit] = len(levels)
-        super().__init__(Bits(levels, _LOOSE))
+        super().__init__(Bits(levels, budget.diagrams))
 
     def word(self, word: int, mask: int, spans: Spans) -> int:
         """As View.word."""
