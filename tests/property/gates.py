@@ -114,6 +114,94 @@ def rules(random: Random, depth: int) -> tuple[Bound, ...]:
     return tuple(made)
 
 
+def values(random: Random) -> Bound:
+    """A rule on many values of 64 bits, and on ranges that end at them: most halves are of one value alone."""
+    register = random.choice((0, 1, 5))
+    looked = Term("wide", 64, False, (register,) if random.random() < 0.85 else (register, (register + 1) % 6))
+    some = random.sample(ACTIONS[1:], 3)
+    count = random.choice((5, 8, 12, 20))
+    halves = [random.sample(range(count * spread), count) for spread in (3, 50)]
+    for half in halves:
+        half[0] = random.choice((half[0], half[1], 0, 0xFFFF_FFFF))
+    random.shuffle(halves)
+    made = [high << 32 | low for high, low in zip(*halves)]
+    cases: list[tuple[Expr, Action]] = []
+    for few in (made[::2], made[1::2]) if random.random() < 0.3 else (made,):
+        cases.append((Among(looked, tuple((value, None) for value in few)), random.choice(some)))
+
+    def edge() -> int:
+        value: int = random.choice(made)
+        value = random.choice((value, value, value | 0xFFFF_FFFF, value & ~0xFFFF_FFFF))
+        return min(WORD, max(0, value + random.choice((0, 0, 0, 1, -1))))
+
+    for _ in range(random.choice((1, 1, 2))):
+        low, high = sorted((edge(), random.choice((0, 1, WORD, edge()))))
+        beyond = Compare(looked, random.choice(OPERATORS[2:]), edge())
+        cases.append((random.choice((beyond, Among(looked, ((low, high),)))), random.choice(some)))
+    return Bound(tuple(cases), random.choice(some), ORIGIN)
+
+
+def masks(random: Random) -> Bound:
+    """A rule on masks of one register or two, some of which share bits."""
+    registers = random.sample(range(6), 2)
+
+    def test() -> Expr:
+        bits = random.choice((16, 32, 32, 64))
+        register = registers[random.random() < 0.3]
+        mask = random.choice(
+            (1, 2, 3, 6, 0x40, 0x43, 0x6400, 0xF0F0, 1 << 31, ~15 & WORD, 1 << 32 | 1, WORD << 32 & WORD)
+        )
+        draw = random.random()
+        if draw < 0.3:
+            return Shares(Term("flags", bits, False, (register,)), mask)
+        looked = Term("flags", bits, random.random() < 0.3, (register,), mask if draw < 0.8 else None)
+        value = random.choice((0, 1, 2, 3, mask, mask & -mask, 0x5421, 0x8000_0000))
+        if draw < 0.5:
+            return Among(looked, tuple((value ^ other, None) for other in random.sample(range(8), 3)))
+        return Compare(looked, random.choice(OPERATORS), value)
+
+    def joined(depth: int) -> Expr:
+        if depth == 0 or random.random() < 0.3:
+            return Not(test()) if random.random() < 0.2 else test()
+        return random.choice((All, Any))(tuple(joined(depth - 1) for _ in range(random.choice((2, 2, 3)))))
+
+    cases = tuple((joined(2), random.choice(ACTIONS)) for _ in range(random.choice((1, 2, 4))))
+    return Bound(cases, random.choice(ACTIONS), ORIGIN)
+
+
+def spread(random: Random) -> Bound:
+    """A rule with many small values and ranges of a register, of several answers."""
+    looked = Term("command", random.choice((32, 64)), random.random() < 0.2, (random.choice((1, 2)),))
+    most = random.choice((16, 64, 300))
+    cases = []
+    for _ in range(random.choice((1, 2, 3))):
+        lows = [random.randrange(most) for _ in range(random.choice((3, 8, 20)))]
+        ends = (None, None, None, most // 8)
+        items = tuple((low, end and low + random.randrange(end)) for low in lows for end in [random.choice(ends)])
+        cases.append((Among(looked, items), random.choice(ACTIONS)))
+    return Bound(tuple(cases), random.choice(ACTIONS), ORIGIN)
+
+
+def hard_gate(random: Random) -> Gate:
+    """A gate that leaves the compiler much to choose from: few calls, each with rules of many tests."""
+    kinds = (values, values, masks, spread)
+    made = [tuple(random.choice(kinds)(random) for _ in range(random.choice((1, 1, 2)))) for _ in range(3)]
+    default = random.choice(ACTIONS)
+    entries = []
+    for audit in random.choice(((X86_64,), (X86_64,), (X86_64, I386), (AARCH64, I386, X86_64), (S390X,))):
+        segments = []
+        low = 0
+        for number in sorted(random.sample(range(300), random.choice((1, 3, 6)))):
+            if number > low:
+                segments.append(Segment(low, number - 1, (), default, None))
+            segments.append(Segment(number, number, random.choice(made), default, None))
+            low = number + 1
+        segments.append(Segment(low, 0xFFFF_FFFF, (), default, None))
+        entries.append((audit, tuple(segments)))
+    foreign = random.choice((default, random.choice(ACTIONS)))
+    return Gate(tuple(entries), foreign, entries[0][0] == S390X)
+
+
 def gate(random: Random, *, numbers: int = 12, depth: int = 2) -> Gate:
     """A gate of one or more architectures."""
     arches = random.choice(((X86_64,), (X86_64,), (X86_64, I386), (AARCH64, I386, X86_64), (S390X,)))
