@@ -299,6 +299,26 @@ def test_big_endian_halves_lie_the_other_way() -> None:
         assert program.decide(0, (0x3_0000_0005,), arch=arch).action == "kill_process"
 
 
+def test_what_may_pass_is_what_some_answer_of_its_rules_lets_pass() -> None:
+    one = Compare(A0, "==", 1)
+    log = Action("log")
+    passing = [
+        (Bound(((one, ALLOW),), ERRNO, None),),
+        (Bound(((one, ERRNO),), log, None),),
+        (Bound((), ALLOW, None),),
+    ]
+    refused = [
+        (Bound(((one, KILL_PROCESS),), ERRNO, None),),
+        (Bound(((one, ALLOW),), ERRNO, None), Bound(((one, ERRNO),), KILL_PROCESS, None)),
+        (Bound((), ERRNO, None),),
+    ]
+    meanings = Meanings(Diagram(), Fast(0.03), same)
+    borders = meanings.borders(segments(*enumerate(passing + refused)))
+    assert [meanings.may_pass(meaning) for _, meaning in borders] == [True] * 3 + [False] * 3
+    ticketed = meanings.with_ticket(borders, frozenset({3, 5}))
+    assert [meanings.may_pass(meaning) for _, meaning in ticketed][3:6] == [True, False, True]
+
+
 @pytest.mark.parametrize("optimize", ["fast", "full"])
 def test_rare_values_of_64_bits_take_two_instructions_each(optimize: str) -> None:
     values = [(n * 0x9E3779B97F4A7C15) % (1 << 64) for n in range(1, 41)]
