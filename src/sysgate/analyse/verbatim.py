@@ -159,6 +159,7 @@ def all_of(parts: Sequence[Expr]) -> Expr:
 
 
 def any_of(parts: Sequence[Expr]) -> Expr:
+    """Where some part holds."""
     left = _without_known(_flat(Any, parts, _NEVER), All)
     if _ALWAYS in left:
         return _ALWAYS

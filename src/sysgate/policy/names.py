@@ -308,7 +308,9 @@ class Names:
 
         members = groups.members(head.name)
         if members is None:
-            hint = self.source.near(head.name, lambda: groups.NAMES)
+            from sysgate.policy import slips
+
+            hint = slips.ready(head.name) or self.source.near(head.name, lambda: groups.NAMES)
             self.fail(
                 f"unknown group {head.name}",
                 head.at,

@@ -31,7 +31,14 @@ def after_call(words: Sequence[str], start: int, at: int) -> str:
         return f"{words[at]}: {int(words[start] in _ALLOWING)}"
     if words[start : start + 2] == ["@", "include"]:
         return 'include "base.policy"'
-    return ""
+    return ready(f"@{words[start + 1]}") if words[start] == "@" and at == start + 2 else ""
+
+
+def ready(name: str) -> str:
+    """For a ready policy where a group of calls is expected."""
+    from sysgate.policy import files
+
+    return f'include "{name}"' if name in files.ready_names() else ""
 
 
 def after_test(words: Sequence[str], at: int) -> str:
