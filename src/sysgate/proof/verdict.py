@@ -114,52 +114,56 @@ def prove_equal(one: Program, two: Program, audits: Sequence[int] | None = None)
 def _judged(
     program: Program, due: Sequence[Law], ticket: Ticket | None, audits: Sequence[int] | None
 ) -> tuple[str, int]:
+    def searched(steps: int) -> None:
+        from sysgate.proof import circuit
+
+        circuit.judge(program, due, ticket, audits, steps)
+
     answers = sorted({right for law in due for _, _, goal in law.parts for _, rights in goal for right in rights})
-
-    def graph() -> Graph:
-        return build(program, Symbols(), ticket=ticket is not None, answers=answers)
-
     try:
-        tests, space = graph(), Space()
-        judge = Policy(space, due, ticket, _effort(tests))
-        return "boxes", _walked(Roads(tests, space), judge, audits)
-    except (Unsupported, Spent):
-        from sysgate.proof import circuit, exact
+        graph = build(program, Symbols(), ticket=ticket is not None, answers=answers)
+    except Spent:
+        return _settled(searched), 0
+    try:
+        space = Space()
+        judge = Policy(space, due, ticket, _effort(graph))
+        return "boxes", _walked(Roads(graph, space), judge, audits)
+    except Unsupported:
+        from sysgate.proof import exact
 
-        def seen(budget: Budget) -> str:
-            return exact.judge(graph(), due, ticket, audits, budget)
-
-        return _settled(seen, lambda steps: circuit.judge(program, due, ticket, audits, steps)), 0
+        return _settled(searched, lambda budget: exact.judge(graph, due, ticket, audits, budget)), 0
 
 
 def _compared(one: Program, two: Program, audits: Sequence[int] | None) -> tuple[str, int]:
+    def searched(steps: int) -> None:
+        from sysgate.proof import circuit
+
+        circuit.compare(one, two, audits, steps)
+
     # What one program computes can be told apart by what the other has in its text, unless both compute.
     texts = [_answers(program) for program in (two, one)]
-
-    def graphs() -> tuple[Graph, Graph]:
-        symbols = Symbols()
-        first, second = (build(program, symbols, answers=text) for program, text in zip((one, two), texts))
-        return first, second
-
+    symbols = Symbols()
+    try:
+        graph, other = (build(program, symbols, answers=text) for program, text in zip((one, two), texts))
+    except Spent:
+        return _settled(searched), 0
     try:
         space = Space()
-        first, second = (Roads(graph, space) for graph in graphs())
-        return "boxes", _walked(first, Other(second, _budget(second), _effort(first.graph)), audits)
-    except (Unsupported, Spent):
-        from sysgate.proof import circuit, exact
+        first, second = Roads(graph, space), Roads(other, space)
+        return "boxes", _walked(first, Other(second, _budget(second), _effort(graph)), audits)
+    except Unsupported:
+        from sysgate.proof import exact
 
-        def seen(budget: Budget) -> str:
-            return exact.compare(*graphs(), audits, budget)
-
-        return _settled(seen, lambda steps: circuit.compare(one, two, audits, steps)), 0
+        return _settled(searched, lambda budget: exact.compare(graph, other, audits, budget)), 0
 
 
-# How it is settled that nothing is wrong: seen on diagrams or searched for, each in turn.
-def _settled(seen: Callable[[Budget], str], searched: Callable[[int], None]) -> str:
+# How it is settled that nothing is wrong: seen on diagrams, where there is a graph for these, or searched for, in turn.
+def _settled(searched: Callable[[int], None], seen: Callable[[Budget], str] | None = None) -> str:
     last: Spent
     for budget in BUDGETS:
         try:
-            return seen(budget)
+            if seen is not None:
+                return seen(budget)
         except Spent:
             pass
         try:
