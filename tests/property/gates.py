@@ -6,7 +6,21 @@ from random import Random
 
 from sysgate.action import Action
 from sysgate.decision import Origin
-from sysgate.policy.ruleset import All, Among, Any, Bound, Compare, Constant, Expr, Gate, Not, Segment, Shares, Term
+from sysgate.policy.ruleset import (
+    All,
+    Among,
+    Any,
+    Bound,
+    Compare,
+    Constant,
+    Expr,
+    Gate,
+    Not,
+    Segment,
+    Shares,
+    Term,
+    atoms,
+)
 
 X86_64, I386, AARCH64, S390X = 0xC000003E, 0x40000003, 0xC00000B7, 0x80000016
 WORD = (1 << 64) - 1
@@ -240,16 +254,10 @@ def interesting(made: Gate) -> tuple[list[int], list[int], list[int]]:
     for _, segments in made.entries:
         for segment in segments:
             numbers |= {segment.low, segment.high}
-            todo: list[Expr] = [each for rule in segment.rules for each, _ in rule.cases]
-            while todo:
-                each = todo.pop()
-                if isinstance(each, Not):
-                    todo.append(each.inner)
-                elif isinstance(each, (All, Any)):
-                    todo += each.parts
-                elif isinstance(each, Shares):
+            for each in [atom for rule in segment.rules for expr, _ in rule.cases for atom in atoms(expr)]:
+                if isinstance(each, Shares):
                     words |= {each.mask, ~each.mask}
-                elif not isinstance(each, Constant):
+                else:
                     values = (
                         [each.value]
                         if isinstance(each, Compare)

@@ -16,6 +16,7 @@ from sysgate.compiler import compile
 from sysgate.errors import CompileError
 from sysgate.policy import meaning, resolve
 from sysgate.policy.include import parse
+from sysgate.policy.ruleset import Gate, Segment
 
 ANSWERS = ("errno(1)", "errno(2)", "errno(EACCES)", "kill", "trap(7)", "trap(9)", "log", "allow", "allow", "notify")
 VALUES = (0, 1, 2, 3, 5, 0x40, 0x41, 0xFFFF_FFFF, 1 << 32, 1 << 63, (1 << 64) - 1)
@@ -62,18 +63,24 @@ def words(rng: random.Random) -> tuple[int, ...]:
     return tuple(rng.choice(VALUES) ^ (1 << rng.randrange(64) if rng.random() < 0.1 else 0) for _ in range(6))
 
 
-def holds(condition: str, call: Call) -> bool:
-    return meaning.decide(gate(f"{call.name}: {condition}", call.arch), call)[0] == Action("allow")
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_the_first_case_that_holds_answers_as_the_rules_do(seed: int) -> None:
+def some_call(seed: int) -> tuple[random.Random, str, str, int, Gate, Segment]:
+    """A call drawn with its rules: what draws on, architecture, name, number; the gate, and its segment there."""
     rng = random.Random(seed)
     arch, name = rng.choice(CALLS)
     made = gate(rules(rng, name), arch)
     number = resolve.calls.table(arch)[name]
     segment = meaning.segment(made, Call(arch, number))
     assert segment is not None
+    return rng, arch, name, number, made, segment
+
+
+def holds(condition: str, call: Call) -> bool:
+    return meaning.decide(gate(f"{call.name}: {condition}", call.arch), call)[0] == Action("allow")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_first_case_that_holds_answers_as_the_rules_do(seed: int) -> None:
+    rng, arch, name, number, made, segment = some_call(seed)
     for _ in range(6):
         asked = [word if rng.random() < 0.3 else None for word in words(rng)]
         found = [
@@ -89,12 +96,7 @@ def test_the_first_case_that_holds_answers_as_the_rules_do(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_call_gets_the_one_answer_whose_condition_holds(seed: int) -> None:
-    rng = random.Random(seed)
-    arch, name = rng.choice(CALLS)
-    made = gate(rules(rng, name), arch)
-    number = resolve.calls.table(arch)[name]
-    segment = meaning.segment(made, Call(arch, number))
-    assert segment is not None
+    rng, arch, name, number, made, segment = some_call(seed)
     every = {action for rule in segment.rules for action in (rule.otherwise, *(action for _, action in rule.cases))}
     conditions = {action: verbatim.text(verbatim.answers(segment, action), views(arch, name)) for action in every}
     for _ in range(20):

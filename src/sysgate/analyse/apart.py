@@ -10,7 +10,7 @@ from sysgate.analyse import ruled
 from sysgate.analyse.forest import Overgrown
 from sysgate.analyse.space import Space
 from sysgate.errors import CompileError, ProofError
-from sysgate.policy.ruleset import All, Among, Any, Bound, Gate, Not, Segment
+from sysgate.policy.ruleset import Bound, Gate, Segment
 from sysgate.value import Value, replace
 
 TYPE_CHECKING = False
@@ -74,13 +74,14 @@ def plain(one: Gate, other: Gate, budget: int) -> tuple[Gate, Gate, list[Intrica
 def ever(expr: Expr, audit: int, *, big_endian: bool) -> bool:
     """Whether an expression holds for some call. Raises CompileError where that takes too long to find out."""
     from sysgate.compiler import compile
+    from sysgate.compiler.limit import tests
     from sysgate.proof import prove
 
     def gate(*rules: Bound) -> Gate:
         return Gate(((audit, (Segment(0, _LAST, rules, ALLOW, None),)),), ALLOW, big_endian)
 
     try:
-        if _tests(expr) > _MOST_TESTS:
+        if tests(expr) > _MOST_TESTS:
             raise CompileError("")
         prove(gate(), compile(gate(Bound(((expr, KILL_PROCESS),), ALLOW, None)), optimize="fast"))
     except ProofError:
@@ -88,19 +89,6 @@ def ever(expr: Expr, audit: int, *, big_endian: bool) -> bool:
     except CompileError:
         raise CompileError("what the rules decide is too intricate to be compared") from None
     return False
-
-
-def _tests(expr: Expr) -> int:
-    found, todo = 0, [expr]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, Not):
-            todo.append(one.inner)
-        elif isinstance(one, (All, Any)):
-            todo += one.parts
-        else:
-            found += len(one.items) if isinstance(one, Among) else 1
-    return found
 
 
 # What decides, without the places that say it.

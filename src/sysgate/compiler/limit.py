@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sysgate.compiler.meanings import MAX_INSTRUCTIONS
 from sysgate.errors import CompileError
-from sysgate.policy.ruleset import All, Among, Any, Not
+from sysgate.policy.ruleset import Among, atoms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def longest_rule(gate: Gate) -> str:
 
 def _named(rules: Sequence[Bound]) -> str:
     # The rule with the most tests is the one to shorten.
-    longest = max(rules, key=lambda rule: sum(_tests(expr) for expr, _ in rule.cases))
+    longest = max(rules, key=lambda rule: sum(tests(expr) for expr, _ in rule.cases))
     origin = longest.origin
     if origin is None:
         return "an unwritten default"
@@ -54,15 +54,6 @@ def _named(rules: Sequence[Bound]) -> str:
     return f"{origin.file}:{origin.line}: {text}"
 
 
-def _tests(expr: Expr) -> int:
-    count = 0
-    todo = [expr]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, Not):
-            todo.append(one.inner)
-        elif isinstance(one, (All, Any)):
-            todo += one.parts
-        else:
-            count += len(one.items) if isinstance(one, Among) else 1
-    return count
+def tests(expr: Expr) -> int:
+    """How many tests an expression has; of a set, each of its values is one."""
+    return sum([len(one.items) if isinstance(one, Among) else 1 for one in atoms(expr)])

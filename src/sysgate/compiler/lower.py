@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sysgate.action import Action
 from sysgate.compiler.diagram import FULL, LEAF, Diagram, Order, low, submask_from
-from sysgate.policy.ruleset import All, Among, Any, Compare, Constant, Not, Shares
+from sysgate.policy.ruleset import All, Among, Any, Compare, Constant, Not, Shares, atoms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -414,18 +414,14 @@ def _common(parts: list[Spans]) -> Spans:
 def variables(rules: Sequence[Bound]) -> set[tuple[int, int]]:
     """The (word, mask) pairs that rules look at."""
     found: set[tuple[int, int]] = set()
-    todo: list[Expr] = [expr for rule in rules for expr, _ in rule.cases]
-    while todo:
-        expr = todo.pop()
-        if isinstance(expr, Not):
-            todo.append(expr.inner)
-        elif isinstance(expr, (Any, All)):
-            todo += expr.parts
-        elif not isinstance(expr, Constant):
-            low_word, low_mask, high_word, high_mask = looks(expr.term, expr.mask if isinstance(expr, Shares) else None)
-            found.add((low_word, low_mask))
-            if high_word is not None:
-                found.add((high_word, high_mask))
+    for rule in rules:
+        for expr, _ in rule.cases:
+            for one in atoms(expr):
+                mask = one.mask if isinstance(one, Shares) else None
+                low_word, low_mask, high_word, high_mask = looks(one.term, mask)
+                found.add((low_word, low_mask))
+                if high_word is not None:
+                    found.add((high_word, high_mask))
     return found
 
 

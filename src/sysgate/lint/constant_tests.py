@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sysgate.lint.finding import Finding, Subject, at, atoms
+from sysgate.lint.finding import Finding, Subject, at
 from sysgate.policy import ruleset
+from sysgate.policy.ruleset import atoms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sysgate.decision import Origin
     from sysgate.policy.ast import Policy
-    from sysgate.policy.ruleset import Bound, Expr, Ruleset, Segment
+    from sysgate.policy.ruleset import Bound, Ruleset, Segment
 
 
 class Finding(Value):
@@ -69,19 +69,6 @@ def at(origin: Origin | None, check: str, message: str, hint: str) -> Finding:
     if origin is None:
         return Finding(check, "", 0, message, hint)
     return Finding(check, origin.file, origin.line, message, hint)
-
-
-def atoms(expr: Expr) -> Iterator[ruleset.Compare | ruleset.Shares | ruleset.Among]:
-    """The single tests of an expression, from left to right."""
-    todo = [expr]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, ruleset.Not):
-            todo.append(one.inner)
-        elif isinstance(one, (ruleset.All, ruleset.Any)):
-            todo += reversed(one.parts)
-        elif not isinstance(one, ruleset.Constant):
-            yield one
 
 
 def allowed(segment: Segment) -> bool:

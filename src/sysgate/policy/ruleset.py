@@ -11,6 +11,8 @@ from sysgate.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sysgate.action import Action
     from sysgate.decision import Origin
 
@@ -77,6 +79,19 @@ class Any(Value):
 
 
 Expr = Compare | Shares | Among | Constant | Not | All | Any
+
+
+def atoms(expr: Expr) -> Iterator[Compare | Shares | Among]:
+    """The single tests of an expression, from left to right."""
+    todo = [expr]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Not):
+            todo.append(one.inner)
+        elif isinstance(one, (All, Any)):
+            todo += reversed(one.parts)
+        elif not isinstance(one, Constant):
+            yield one
 
 
 class Bound(Value):
